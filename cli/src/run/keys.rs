@@ -1,0 +1,39 @@
+//! Record keys for lines, which have none: made of the fields that the spec's `key` names.
+
+use millrace_format::{Decoder, KeyEncoder, Record};
+use millrace_plan::{EventTime, Fields, Plan, TimeOrigin};
+
+/// Makes keys.
+pub struct Keys {
+    parts: Option<(Decoder, KeyEncoder)>,
+}
+
+impl Keys {
+    /// For the plan's key; without one, records have no keys.
+    pub fn new(plan: &Plan) -> Self {
+        let parts = plan.key.as_ref().map(|key| {
+            let fields = Fields::new(key.fields.iter().map(|position| plan.input[*position].clone()).collect());
+            let any_time = EventTime { origin: TimeOrigin::Record, max_out_of_orderness: 0 };
+            let positions: Vec<usize> = (0..fields.len()).collect();
+            (Decoder::json(&fields, None, any_time), KeyEncoder::new(&fields, &positions))
+        });
+        Self { parts }
+    }
+
+    /// The key of each line; None where the line or its key fields cannot be read, which the engine will say again.
+    pub fn of(&mut self, lines: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
+        let mut keys = vec![None; lines.len()];
+        if let Some((decoder, encoder)) = &mut self.parts {
+            let records: Vec<Record<'_>> =
+                lines.iter().map(|line| Record { value: Some(line), ..Record::default() }).collect();
+            let decoded = decoder.decode(&records, &mut Vec::new());
+            let bound = encoder.bind(&decoded.columns);
+            for (row, origin) in decoded.origins.iter().enumerate() {
+                let mut key = Vec::new();
+                bound.write(row, &mut key);
+                keys[*origin as usize] = Some(key);
+            }
+        }
+        keys
+    }
+}

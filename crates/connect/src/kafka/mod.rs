@@ -1,0 +1,28 @@
+//! Kafka, by librdkafka: batches from its queue, records handed over one by one with their partition already chosen.
+//!
+//! ```text
+//! config        connection + secrets -> client settings
+//! native        the only file that calls librdkafka itself; safe wrappers
+//! client        what a client reports meanwhile: logs, errors, statistics, rebalances
+//! topics, lag   what exists, what has to be created; how far behind
+//! source        KafkaConsumer      assignment   what is ours, and in which state
+//! sink          KafkaProducer      transaction  how a commit ended
+//! connector     makes both
+//! ```
+
+mod assignment;
+mod client;
+mod config;
+mod connector;
+mod lag;
+mod native;
+mod sink;
+mod source;
+mod topics;
+mod transaction;
+mod watchdog;
+
+pub use config::Settings;
+pub use connector::KafkaConnector;
+pub use sink::KafkaProducer;
+pub use source::{KafkaConsumer, KafkaMembership, KafkaRecords};

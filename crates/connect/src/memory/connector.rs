@@ -1,0 +1,36 @@
+//! Both ends of one job's data path on a [`Broker`].
+
+use super::{Broker, MemoryConsumer, MemoryMembership, MemoryProducer};
+use crate::{Connector, Error};
+use millrace_plan::{GroupId, TopicName};
+
+/// Opens consumers and producers of one job.
+#[derive(Clone, Debug)]
+pub struct MemoryConnector {
+    broker: Broker,
+    topics: Vec<TopicName>,
+    group: GroupId,
+}
+
+impl MemoryConnector {
+    /// For a job that reads `topics` as `group`.
+    pub fn new(broker: Broker, topics: Vec<TopicName>, group: GroupId) -> Self {
+        Self { broker, topics, group }
+    }
+}
+
+impl Connector for MemoryConnector {
+    type Membership = MemoryMembership;
+    type Consumer = MemoryConsumer;
+    type Producer = MemoryProducer;
+
+    fn open_consumer(&self) -> Result<MemoryConsumer, Error> {
+        let topics = self.topics.iter().map(ToString::to_string).collect();
+        MemoryConsumer::join(self.broker.clone(), topics, self.group.to_string())
+    }
+
+    fn open_producer(&self, transactional_id: &str, topics: &[TopicName]) -> Result<MemoryProducer, Error> {
+        let topics = topics.iter().map(ToString::to_string).collect();
+        MemoryProducer::open(self.broker.clone(), transactional_id.to_owned(), topics)
+    }
+}

@@ -1,0 +1,253 @@
+//! The flow on one page: records in, through the operators in order, effects out.
+
+mod emit;
+mod flow;
+mod program;
+mod reject;
+
+use std::sync::Arc;
+
+use millrace_format::{Decoder, Record, Refused};
+use millrace_plan::Plan;
+
+use crate::batch::Batch;
+use crate::chain::emit::Emitter;
+use crate::chain::flow::Flow;
+pub use crate::chain::program::Program;
+use crate::chain::program::Step;
+use crate::chain::reject::Rejecter;
+use crate::checkpoint::Section;
+use crate::effects::{Effects, Reason};
+use crate::operators::group::GroupOperator;
+use crate::operators::window::WindowOperator;
+use crate::operators::{filter, flat_map};
+use crate::watermark::Watermark;
+
+/// What comes in.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Records of the partition, in order, following on those of the step before.
+    Records(&'a [Record<'a>]),
+    /// There will be no more: closes every window. Only a finite input (a file) ends.
+    End,
+}
+
+/// One input partition: the operators' state, and how far event time has come.
+pub struct Chain {
+    program: Arc<Program>,
+    decoder: Decoder,
+    refused: Vec<Refused>,
+    watermark: Watermark,
+    states: Vec<State>,
+    emitter: Emitter,
+    rejecter: Rejecter,
+}
+
+/// What an operator remembers between steps.
+enum State {
+    None,
+    Group(GroupOperator),
+    Window(WindowOperator),
+}
+
+/// How much a chain remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Groups, over all windows.
+    pub groups: usize,
+    /// Open windows.
+    pub windows: usize,
+    /// Estimated bytes.
+    pub bytes: usize,
+}
+
+impl Chain {
+    /// A chain that has seen nothing yet.
+    pub fn new(program: Arc<Program>) -> Self {
+        let plan = program.plan();
+        let state = |(position, _): (usize, &millrace_plan::Operator)| match &program.steps[position] {
+            Step::Group { spec, .. } => {
+                State::Group(GroupOperator::new(spec, plan.fields_into(position), plan.fields_out_of(position)))
+            }
+            Step::Window { spec, .. } => {
+                State::Window(WindowOperator::new(spec, plan.fields_into(position), plan.fields_out_of(position)))
+            }
+            _ => State::None,
+        };
+        Self {
+            decoder: Decoder::json(&plan.input, plan.key.as_ref(), plan.event_time),
+            refused: Vec::new(),
+            watermark: Watermark::new(plan.event_time.max_out_of_orderness),
+            states: plan.operators.iter().enumerate().map(state).collect(),
+            emitter: Emitter::new(plan),
+            rejecter: Rejecter::new(plan),
+            program,
+        }
+    }
+
+    /// Takes input in and says what to do. The same inputs in the same order give the same effects, however they are cut
+    /// into steps.
+    pub fn step(&mut self, input: Input<'_>, effects: &mut Effects) {
+        let program = Arc::clone(&self.program);
+        effects.passed.resize(program.steps.len(), 0);
+        let (records, ended) = match input {
+            Input::Records(records) => (records, false),
+            Input::End => (&[] as &[Record<'_>], true),
+        };
+        let mut flow = Flow::of_records(self.decode(records, effects));
+        for (position, step) in program.steps.iter().enumerate() {
+            flow = self.apply(position, step, flow, ended, effects);
+            effects.passed[position] += flow.batch.len() as u64;
+        }
+        self.emitter.emit(&flow, records, effects);
+    }
+
+    fn decode(&mut self, records: &[Record<'_>], effects: &mut Effects) -> Batch {
+        let decoded = self.decoder.decode(records, &mut self.refused);
+        self.rejecter.refused(self.refused.drain(..), effects);
+        let watermarks = decoded.times.iter().map(|time| self.watermark.observe(*time)).collect();
+        Batch { columns: decoded.columns, origins: decoded.origins, times: decoded.times, watermarks }
+    }
+
+    fn apply(&mut self, position: usize, step: &Step, flow: Flow, ended: bool, effects: &mut Effects) -> Flow {
+        let mut fallen = Vec::new();
+        let out = match step {
+            Step::Filter(predicate) => {
+                let mask = filter::passing(predicate, &flow.batch, &mut fallen);
+                flow.filter(&mask)
+            }
+            Step::Map(map) => {
+                let (batch, survivors) = map.apply(flow.batch.clone(), &mut fallen);
+                flow.became(batch, survivors.mask())
+            }
+            Step::Explode { spec, output } => flow.flattened(flat_map::explode(spec, output, &flow.batch)),
+            Step::Split { outputs, output } => {
+                flow.flattened(flat_map::split(outputs, output, &flow.batch, &mut fallen))
+            }
+            Step::Group { arguments, .. } | Step::Window { arguments, .. } => {
+                let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
+                self.aggregate(position, input, &arguments, ended, effects)
+            }
+        };
+        for fall in fallen {
+            self.rejecter.failed(position, &flow.batch, fall.row, fall.message, effects);
+        }
+        out
+    }
+
+    fn aggregate(
+        &mut self,
+        position: usize,
+        input: Batch,
+        arguments: &[Option<arrow::array::ArrayRef>],
+        ended: bool,
+        effects: &mut Effects,
+    ) -> Flow {
+        let (rejecter, plan) = (&self.rejecter, self.program.plan());
+        let mut rejected = Vec::new();
+        let mut late = Vec::new();
+        let made = match &mut self.states[position] {
+            State::Group(group) => Some(group.step(&input, arguments, &mut |row, why| rejected.push((row, why)))),
+            State::Window(window) if ended => window.finish(),
+            State::Window(window) => window.step(
+                &input,
+                arguments,
+                self.watermark.current(),
+                &mut |row| late.push(row),
+                &mut |row, why| rejected.push((row, why)),
+            ),
+            State::None => None,
+        };
+        for row in late {
+            rejecter.reject(position, &input, row, Reason::Late, "the record came after its window was closed", effects);
+        }
+        for (row, why) in rejected {
+            rejecter.reject(position, &input, row, Reason::AggregateOverflow, &why, effects);
+        }
+        match made {
+            Some(batch) => self.emitter.keyed(batch, effects),
+            None => Flow::empty(plan.fields_out_of(position)),
+        }
+    }
+
+    /// The partition's watermark, or None before the first record.
+    pub fn watermark(&self) -> Option<i64> {
+        self.watermark.newest().map(|_| self.watermark.current())
+    }
+
+    /// How much is remembered.
+    pub fn state_size(&self) -> StateSize {
+        self.states.iter().fold(StateSize::default(), |size, state| match state {
+            State::None => size,
+            State::Group(group) => {
+                StateSize { groups: size.groups + group.groups(), bytes: size.bytes + group.bytes(), ..size }
+            }
+            State::Window(window) => StateSize {
+                groups: size.groups + window.groups(),
+                windows: size.windows + window.windows(),
+                bytes: size.bytes + window.bytes(),
+            },
+        })
+    }
+
+    /// What a checkpoint must hold of event time.
+    pub fn newest_event_time(&self) -> Option<i64> {
+        self.watermark.newest()
+    }
+
+    /// What a checkpoint must hold of each operator that remembers something.
+    pub fn save(&self) -> Vec<Section> {
+        let section = |(position, state): (usize, &State)| {
+            let operator = &self.program.plan().operators[position];
+            let mut bytes = Vec::new();
+            let kind = match state {
+                State::None => return None,
+                State::Group(group) => {
+                    group.save(&mut bytes);
+                    "groupBy"
+                }
+                State::Window(window) => {
+                    window.save(&mut bytes);
+                    "window"
+                }
+            };
+            Some(Section { operator: operator.name.as_str().to_owned(), kind: kind.to_owned(), bytes })
+        };
+        self.states.iter().enumerate().filter_map(section).collect()
+    }
+
+    /// Takes over what a checkpoint held. Every section must find its operator: state is never lost in silence.
+    pub fn load(&mut self, newest_event_time: Option<i64>, sections: &[Section]) -> Result<(), String> {
+        self.watermark.restore(newest_event_time);
+        for section in sections {
+            let name = &section.operator;
+            let found = self.program.plan().operators.iter().position(|operator| operator.name.as_str() == name);
+            let loaded = match (found.map(|position| &mut self.states[position]), section.kind.as_str()) {
+                (Some(State::Group(group)), "groupBy") => group.load(&section.bytes),
+                (Some(State::Window(window)), "window") => window.load(&section.bytes),
+                (_, kind) => Err(format!(
+                    "the checkpoint holds state of the {kind} operator `{name}`, which the spec no longer has"
+                )),
+            };
+            loaded.map_err(|why| format!("state of operator `{name}`: {why}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Chain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("watermark", &self.watermark).finish_non_exhaustive()
+    }
+}
+
+/// The plan of a program.
+impl Program {
+    /// What was compiled.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! The last step: rows become records to send.
+
+use millrace_format::{Encoder, KeyEncoder, Record};
+use millrace_plan::{OperatorKind, Plan};
+
+use crate::batch::Batch;
+use crate::chain::flow::Flow;
+use crate::effects::{Bytes, Effects, Emit};
+
+/// Writes values and keys.
+pub(super) struct Emitter {
+    /// None: values are the input's own bytes.
+    encoder: Option<Encoder>,
+    /// The group key of what aggregates make.
+    group_key: Option<KeyEncoder>,
+}
+
+impl Emitter {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let group_key = plan.operators.iter().find_map(|operator| {
+            let keys = match &operator.kind {
+                OperatorKind::Group(group) => group.keys.len(),
+                OperatorKind::Window(window) => window.keys.len(),
+                _ => return None,
+            };
+            // An aggregate's output begins with its keys.
+            Some(KeyEncoder::new(&operator.output, &(0..keys).collect::<Vec<_>>()))
+        });
+        let encoder = (!plan.passes_bytes_through()).then(|| Encoder::json(plan.output()));
+        Self { encoder, group_key }
+    }
+
+    /// Gives the rows that an aggregate made their record keys.
+    pub(super) fn keyed(&self, batch: Batch, effects: &mut Effects) -> Flow {
+        let encoder = self.group_key.as_ref().expect("an aggregate made these rows, so the plan has one");
+        let bound = encoder.bind(&batch.columns);
+        let keys = (0..batch.len()).map(|row| made(effects, |out| bound.write(row, out))).collect();
+        drop(bound);
+        Flow::keyed(batch, keys)
+    }
+
+    /// Asks for every row to be sent.
+    pub(super) fn emit(&self, flow: &Flow, records: &[Record<'_>], effects: &mut Effects) {
+        let batch = &flow.batch;
+        effects.emits.reserve(batch.len());
+        match &self.encoder {
+            None => {
+                for origin in &batch.origins {
+                    let bytes = Bytes::Input(*origin);
+                    let timestamp = records[*origin as usize].timestamp;
+                    effects.emits.push(Emit { key: bytes, value: bytes, timestamp, headers_of: Some(*origin) });
+                }
+            }
+            Some(encoder) => {
+                let bound = encoder.bind(&batch.columns);
+                for row in 0..batch.len() {
+                    let value = made(effects, |out| bound.write(row, out));
+                    let key = match &flow.keys {
+                        Some(keys) => keys[row],
+                        None => batch.origin(row).map_or(Bytes::Null, Bytes::Input),
+                    };
+                    let headers_of = if flow.keys.is_some() { None } else { batch.origin(row) };
+                    effects.emits.push(Emit { key, value, timestamp: batch.times[row], headers_of });
+                }
+            }
+        }
+    }
+}
+
+/// Appends bytes to the step's own and says where they are.
+pub(super) fn made(effects: &mut Effects, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let start = effects.made.len() as u32;
+    write(&mut effects.made);
+    Bytes::Made { start, end: effects.made.len() as u32 }
+}

@@ -1,0 +1,86 @@
+//! A plan with its expressions compiled: made once, shared by the chains of all partitions.
+
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use millrace_plan::{Aggregate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Window};
+
+use crate::batch::Batch;
+use crate::chain::flow::Flow;
+use crate::expr::Computed;
+use crate::operators::flat_map::Output;
+use crate::operators::map::Map;
+use crate::operators::{Fallen, Survivors};
+
+/// A plan ready to run.
+#[derive(Debug)]
+pub struct Program {
+    pub(super) plan: Arc<Plan>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// One compiled operator.
+#[derive(Debug)]
+pub(super) enum Step {
+    Filter(Computed),
+    Map(Map),
+    Explode { spec: Explode, output: Fields },
+    Split { outputs: Vec<Output>, output: Fields },
+    Group { spec: Group, arguments: Arguments },
+    Window { spec: Window, arguments: Arguments },
+}
+
+/// The compiled arguments of aggregates; None counts rows.
+#[derive(Debug)]
+pub(super) struct Arguments(Vec<Option<Computed>>);
+
+impl Program {
+    /// Compiles all expressions. Fails only where plan and engine disagree, which is a bug.
+    pub fn compile(plan: Arc<Plan>) -> Result<Self, String> {
+        let step = |position: usize| compile_step(&plan, position);
+        let steps = (0..plan.operators.len()).map(step).collect::<Result<_, _>>()?;
+        Ok(Self { steps, plan })
+    }
+}
+
+fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
+    let (input, output) = (plan.fields_into(position), plan.fields_out_of(position));
+    Ok(match &plan.operators[position].kind {
+        OperatorKind::Filter(filter) => Step::Filter(Computed::compile(&filter.predicate, input)?),
+        OperatorKind::Map(projection) => Step::Map(Map::compile(projection, input, output)?),
+        OperatorKind::FlatMap(FlatMap::Explode(spec)) => Step::Explode { spec: spec.clone(), output: output.clone() },
+        OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
+            let compile = |spec| Output::compile(spec, input, output);
+            Step::Split { outputs: outputs.iter().map(compile).collect::<Result<_, _>>()?, output: output.clone() }
+        }
+        OperatorKind::Group(spec) => {
+            Step::Group { spec: spec.clone(), arguments: Arguments::compile(&spec.aggregates, input)? }
+        }
+        OperatorKind::Window(spec) => {
+            Step::Window { spec: spec.clone(), arguments: Arguments::compile(&spec.aggregates, input)? }
+        }
+    })
+}
+
+impl Arguments {
+    fn compile(aggregates: &[Aggregate], input: &Fields) -> Result<Self, String> {
+        let compile = |aggregate: &Aggregate| {
+            aggregate.argument.as_ref().map(|argument| Computed::compile(argument, input)).transpose()
+        };
+        aggregates.iter().map(compile).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Evaluates all arguments; rows on which one fails are reported and left out of everything returned.
+    pub(super) fn evaluate(&self, flow: &Flow, fallen: &mut Vec<Fallen>) -> (Batch, Vec<Option<ArrayRef>>) {
+        let mut failures = Vec::new();
+        let mut evaluate = |argument: &Option<Computed>| {
+            let evaluated = argument.as_ref()?.evaluate(&flow.batch.columns);
+            failures.extend(evaluated.failures);
+            Some(evaluated.values)
+        };
+        let values: Vec<Option<ArrayRef>> = self.0.iter().map(&mut evaluate).collect();
+        let survivors = Survivors::of(flow.batch.len(), failures, fallen);
+        let values = values.iter().map(|values| values.as_ref().map(|values| survivors.column(values))).collect();
+        (survivors.batch(flow.batch.clone()), values)
+    }
+}

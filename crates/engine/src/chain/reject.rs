@@ -1,0 +1,78 @@
+//! Rows that take no part: which bytes stand for them, and why they fell out.
+
+use millrace_format::{Encoder, Refused};
+use millrace_plan::{OperatorKind, Plan};
+
+use crate::batch::Batch;
+use crate::chain::emit::made;
+use crate::effects::{Bytes, Effects, Reason, Rejected, Target};
+
+/// Writes rejected rows.
+pub(super) struct Rejecter {
+    /// For each operator the encoder of the rows that come into it, where a row is not its input record any more.
+    encoders: Vec<Option<Encoder>>,
+    texts: Vec<String>,
+}
+
+impl Rejecter {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let mut splits = false;
+        let mut encoders = Vec::new();
+        for (position, operator) in plan.operators.iter().enumerate() {
+            encoders.push(splits.then(|| Encoder::json(plan.fields_into(position))));
+            // One record may make several rows, of which only some fail: the record itself must not be replayed.
+            splits |= !matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Map(_));
+        }
+        let texts = plan.operators.iter().map(|operator| expression_texts(&operator.kind)).collect();
+        Self { encoders, texts }
+    }
+
+    /// Records that could not be decoded.
+    pub(super) fn refused(&self, refused: impl Iterator<Item = Refused>, effects: &mut Effects) {
+        effects.rejected.extend(refused.map(|refused| Rejected {
+            target: Target::DeadLetters,
+            input: Some(refused.input),
+            row: Bytes::Null,
+            operator: None,
+            reason: refused.refusal.into(),
+            message: refused.message,
+        }));
+    }
+
+    /// A row on which an expression of the operator failed.
+    pub(super) fn failed(&self, operator: usize, batch: &Batch, row: usize, message: &str, effects: &mut Effects) {
+        let message = format!("{message} in {}", self.texts[operator]);
+        self.reject(operator, batch, row, Reason::ExpressionFailed, &message, effects);
+    }
+
+    /// A row that the operator could not take.
+    pub(super) fn reject(
+        &self,
+        operator: usize,
+        batch: &Batch,
+        row: usize,
+        reason: Reason,
+        message: &str,
+        effects: &mut Effects,
+    ) {
+        let bytes = match &self.encoders[operator] {
+            None => Bytes::Null,
+            Some(encoder) => made(effects, |out| encoder.bind(&batch.columns).write(row, out)),
+        };
+        effects.rejected.push(Rejected {
+            target: if reason == Reason::Late { Target::LateRecords } else { Target::DeadLetters },
+            input: batch.origin(row),
+            row: bytes,
+            operator: Some(operator as u16),
+            reason,
+            message: message.to_owned(),
+        });
+    }
+}
+
+/// The expressions of an operator, for messages.
+fn expression_texts(kind: &OperatorKind) -> String {
+    let mut texts = Vec::new();
+    millrace_plan::visit_expressions(kind, &mut |expression| texts.push(format!("`{}`", expression.text)));
+    texts.join(", ")
+}

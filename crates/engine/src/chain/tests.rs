@@ -1,0 +1,259 @@
+//! Chains as a whole: manifests in, records in, effects out.
+
+use std::sync::Arc;
+
+use millrace_crds::manifest::Manifest;
+use millrace_format::Record;
+use proptest::prelude::*;
+
+use super::*;
+use crate::effects::{Bytes, Target};
+
+/// A chain for a pipeline over `{k: string, a: int64?, f: float64?, ts: int64, list: array<int64>}` keyed by `k`.
+fn chain(operators: &str) -> Chain {
+    Chain::new(program(operators))
+}
+
+fn program(operators: &str) -> Arc<Program> {
+    let yaml = format!(
+        "
+apiVersion: millrace.io/v1alpha1
+kind: StreamPipeline
+metadata: {{name: test}}
+spec:
+  source: {{kafka: {{bootstrapServers: ['b:9092'], topics: [in]}}}}
+  schema:
+    fields:
+      - {{name: k, type: string}}
+      - {{name: a, type: int64, nullable: true}}
+      - {{name: f, type: float64, nullable: true}}
+      - {{name: ts, type: int64}}
+      - {{name: list, type: array, nullable: true, items: {{type: int64}}}}
+  key: [k]
+  eventTime: {{field: ts, maxOutOfOrderness: 5ms}}
+  operators: {operators}
+  sinks: [{{name: out, kafka: {{topic: out}}}}]
+"
+    );
+    let object = yaml_serde::from_str(&yaml).unwrap();
+    let plan = millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap();
+    Arc::new(Program::compile(Arc::new(plan)).unwrap())
+}
+
+/// What a step asked for, as text: `key=value@time` or `!reason/operator row: message`.
+fn told(effects: &Effects, values: &[&str]) -> Vec<String> {
+    let text = |bytes: Option<&[u8]>| bytes.map_or("null".to_owned(), |b| String::from_utf8(b.to_vec()).unwrap());
+    let mut told = Vec::new();
+    for emit in &effects.emits {
+        let key = effects.resolve(emit.key, |at| Some(key_of(values[at as usize]).as_bytes()));
+        let value = effects.resolve(emit.value, |at| Some(values[at as usize].as_bytes()));
+        told.push(format!("{}={}@{}", text(key), text(value), emit.timestamp));
+    }
+    for rejected in &effects.rejected {
+        let row = match rejected.row {
+            Bytes::Null => format!("#{}", rejected.input.unwrap()),
+            row => text(effects.resolve(row, |_| None)),
+        };
+        let to = if rejected.target == Target::LateRecords { "late" } else { "dead" };
+        told.push(format!("!{to} {}/{:?} {row}: {}", rejected.reason.as_str(), rejected.operator, rejected.message));
+    }
+    told
+}
+
+fn key_of(value: &str) -> &str {
+    let start = value.find("\"k\":\"").unwrap() + 5;
+    &value[start..start + value[start..].find('"').unwrap()]
+}
+
+fn step(chain: &mut Chain, values: &[&str]) -> Vec<String> {
+    let record = |(offset, value): (usize, &&'static str)| Record {
+        offset: offset as i64,
+        timestamp: 7000 + offset as i64,
+        key: Some(key_of(value).as_bytes()),
+        value: Some(value.as_bytes()),
+    };
+    // The values are literals of the tests or leaked by them, so that records may borrow them.
+    let values: Vec<&'static str> = values.iter().map(|value| &*String::from(*value).leak()).collect();
+    let records: Vec<Record<'_>> = values.iter().enumerate().map(record).collect();
+    let mut effects = Effects::default();
+    chain.step(Input::Records(&records), &mut effects);
+    told(&effects, &values)
+}
+
+fn finish(chain: &mut Chain) -> Vec<String> {
+    let mut effects = Effects::default();
+    chain.step(Input::End, &mut effects);
+    told(&effects, &[])
+}
+
+#[test]
+fn filter_passes_bytes_key_and_timestamp_untouched() {
+    let mut chain = chain("[{name: f, filter: {where: a > 1}}]");
+    let odd = r#"{ "z":[1,{"y":null}], "a" : 2,"ts":1,"k":"x" }"#;
+    assert_eq!(step(&mut chain, &[r#"{"k":"x","a":1,"ts":1}"#, odd, r#"{"k":"x","ts":1}"#]), [format!("x={odd}@7001")]);
+}
+
+#[test]
+fn map_writes_fields_in_order_with_the_event_time() {
+    let mut chain = chain("[{name: m, map: {keep: [k], rename: [{from: a, to: b}], set: [{field: c, expression: a * 2}]}}]");
+    assert_eq!(step(&mut chain, &[r#"{"k":"x","a":4,"ts":11}"#]), [r#"x={"k":"x","b":4,"c":8}@11"#]);
+}
+
+#[test]
+fn a_row_on_which_an_expression_fails_is_dead_and_the_others_are_not() {
+    let mut chain = chain("[{name: m, map: {keep: [k], set: [{field: q, expression: 100 / a}, {field: d, expression: a + a}]}}]");
+    let values =
+        [r#"{"k":"x","a":5,"ts":1}"#, r#"{"k":"x","a":0,"ts":2}"#, r#"{"k":"x","a":9223372036854775807,"ts":3}"#];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","q":20,"d":10}@1"#,
+            "!dead expression-failed/Some(0) #1: division by zero in `100 / a`, `a + a`",
+            "!dead expression-failed/Some(0) #2: arithmetic overflow in `100 / a`, `a + a`",
+        ]
+    );
+}
+
+#[test]
+fn infinity_and_nan_are_failures_also_inside_a_predicate() {
+    let mut chain = chain("[{name: f, filter: {where: 1.0 / f > 5.0 OR f IS NULL}}]");
+    let values = [r#"{"k":"x","f":0.1,"ts":1}"#, r#"{"k":"x","f":0.0,"ts":2}"#, r#"{"k":"x","f":null,"ts":3}"#];
+    let told = step(&mut chain, &values);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[2].contains("#1: result is not a finite number"), "{told:?}");
+}
+
+#[test]
+fn a_guard_before_a_division_protects_each_row_by_itself() {
+    let mut chain = chain("[{name: f, filter: {where: a <> 0 AND 10 / a > 1}}]");
+    let values = [r#"{"k":"x","a":0,"ts":1}"#, r#"{"k":"x","a":2,"ts":1}"#, r#"{"k":"x","a":50,"ts":1}"#];
+    assert_eq!(step(&mut chain, &values), [format!("x={}@7001", values[1])]);
+}
+
+#[test]
+fn negating_the_smallest_integer_fails_instead_of_wrapping() {
+    let mut chain = chain("[{name: m, map: {set: [{field: n, expression: -a}], keep: [k]}}]");
+    let told = step(&mut chain, &[r#"{"k":"x","a":-9223372036854775808,"ts":1}"#]);
+    assert!(told[0].contains("arithmetic overflow"), "{told:?}");
+}
+
+#[test]
+fn explode_makes_a_row_an_item_and_a_failing_item_is_dead_alone() {
+    let mut chain = chain(
+        "[{name: e, flatMap: {explode: {field: list, as: item, position: at}}},
+          {name: m, map: {keep: [k, at], set: [{field: q, expression: 6 / item}]}}]",
+    );
+    let values = [r#"{"k":"x","list":[3,0,2],"ts":1}"#, r#"{"k":"x","list":[],"ts":1}"#, r#"{"k":"x","ts":1}"#];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","at":0,"q":2}@1"#,
+            r#"x={"k":"x","at":2,"q":3}@1"#,
+            r#"!dead expression-failed/Some(1) {"k":"x","ts":1,"at":1,"item":0}: division by zero in `6 / item`"#,
+        ]
+    );
+}
+
+#[test]
+fn several_outputs_stand_in_the_order_of_their_records_and_a_failed_record_makes_none() {
+    let mut chain = chain(
+        "[{name: s, flatMap: {outputs: [
+            {set: [{field: k, expression: k}, {field: v, expression: a}]},
+            {where: a > 1, set: [{field: k, expression: k}, {field: v, expression: 12 / (a - 3)}]}]}}]",
+    );
+    let values = [r#"{"k":"x","a":1,"ts":1}"#, r#"{"k":"y","a":3,"ts":1}"#, r#"{"k":"z","a":5,"ts":1}"#];
+    let told = step(&mut chain, &values);
+    assert_eq!(told[..3], [r#"x={"k":"x","v":1}@1"#, r#"z={"k":"z","v":5}@1"#, r#"z={"k":"z","v":6}@1"#]);
+    assert!(told[3].starts_with("!dead expression-failed/Some(0) #1: division by zero"), "{told:?}");
+    assert_eq!(told.len(), 4);
+}
+
+#[test]
+fn what_follows_a_window_sees_its_results_and_keeps_the_group_key() {
+    let mut chain = chain(
+        "[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}},
+          {name: many, filter: {where: n > 1}},
+          {name: shape, map: {keep: [n, window_end]}}]",
+    );
+    let values = [r#"{"k":"x","ts":1}"#, r#"{"k":"y","ts":2}"#, r#"{"k":"x","ts":3}"#, r#"{"k":"x","ts":16}"#];
+    assert_eq!(step(&mut chain, &values), [r#"x={"n":2,"window_end":10}@9"#]);
+    assert_eq!(finish(&mut chain), Vec::<String>::new());
+}
+
+#[test]
+fn a_record_behind_the_watermark_goes_to_the_late_records() {
+    let mut chain = chain("[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]");
+    let values = [r#"{"k":"x","ts":14}"#, r#"{"k":"x","ts":9}"#, r#"{"k":"x","ts":15}"#, r#"{"k":"x","ts":8}"#];
+    let told = step(&mut chain, &values);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains(r#""window_start":0,"window_end":10,"is_final":true,"n":1"#), "{told:?}");
+    assert!(told[1].starts_with("!late late/Some(0) #3"), "{told:?}");
+}
+
+#[test]
+fn a_checkpoint_of_another_operator_is_refused_by_name() {
+    let mut window = chain("[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]");
+    step(&mut window, &[r#"{"k":"x","ts":14}"#]);
+    let mut other = chain("[{name: g, groupBy: {keys: [k], aggregates: [{name: n, function: count}]}}]");
+    let refused = other.load(window.newest_event_time(), &window.save()).unwrap_err();
+    assert!(refused.contains("operator `w`, which the spec no longer has"), "{refused}");
+}
+
+const CHAINS: [&str; 4] = [
+    "[{name: f, filter: {where: a % 3 <> 0}}, {name: m, map: {drop: [list], set: [{field: q, expression: 100 / (a - 4)}]}}]",
+    "[{name: e, flatMap: {explode: {field: list}}}, {name: g, groupBy: {keys: [k], aggregates: [
+        {name: n, function: count}, {name: s, function: sum, expression: list}, {name: d, function: stddev, expression: a}]}}]",
+    "[{name: w, window: {tumbling: {size: 20ms}, keys: [k], aggregates: [
+        {name: n, function: count}, {name: m, function: max, expression: 10 / a}]}}]",
+    "[{name: w, window: {tumbling: {size: 20ms}, allowedLateness: 30ms, keys: [k], aggregates: [
+        {name: n, function: count}, {name: s, function: sum, expression: a}]}}]",
+];
+
+prop_compose! {
+    fn value()(k in 0..3, a in prop::option::of(0i64..9), ts in 0i64..200, list in prop::collection::vec(0i64..9, 0..3)) -> String {
+        let a = a.map_or("null".to_owned(), |a| a.to_string());
+        format!(r#"{{"k":"k{k}","a":{a},"ts":{ts},"list":{list:?}}}"#)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Results of one key come in the same order and with the same values, however the input is cut and wherever the
+    /// state goes through a checkpoint.
+    #[test]
+    fn effects_do_not_depend_on_steps_or_restarts(
+        values in prop::collection::vec(value(), 1..40),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 0..6),
+        which in 0..CHAINS.len(),
+    ) {
+        let program = program(CHAINS[which]);
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let mut whole = Chain::new(program.clone());
+        let mut expected = step(&mut whole, &values);
+        expected.extend(finish(&mut whole));
+
+        let mut cuts: Vec<(usize, bool)> = cuts.iter().map(|(at, restart)| (at.index(values.len()), *restart)).collect();
+        cuts.sort_unstable();
+        cuts.push((values.len(), false));
+        let (mut chain, mut from, mut found) = (Chain::new(program.clone()), 0, Vec::new());
+        for (to, restart) in cuts {
+            found.extend(step(&mut chain, &values[from..to]));
+            from = to;
+            if restart {
+                let mut next = Chain::new(program.clone());
+                next.load(chain.newest_event_time(), &chain.save()).unwrap();
+                prop_assert_eq!(next.save(), chain.save());
+                chain = next;
+            }
+        }
+        found.extend(finish(&mut chain));
+        // Positions of rejected records count from the start of their step, and their order among results is free.
+        let comparable = |told: Vec<String>| {
+            let mut told: Vec<String> = told.iter().map(|line| line.split(" #").next().unwrap().to_owned()).collect();
+            told.sort_by_key(|line| line.split('=').next().unwrap_or_default().to_owned());
+            told
+        };
+        prop_assert_eq!(comparable(found), comparable(expected));
+    }
+}

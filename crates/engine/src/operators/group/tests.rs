@@ -1,0 +1,222 @@
+use std::collections::HashMap;
+
+use millrace_plan::{Aggregate, AggregateFunction};
+use proptest::prelude::*;
+
+use super::*;
+use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, expected, values};
+
+const KEYS: [usize; 2] = [0, 1];
+
+fn operator(keys: &[usize], aggregates: &[Aggregate]) -> GroupOperator {
+    let spec = Group {
+        keys: keys.to_vec(),
+        aggregates: aggregates.to_vec(),
+    };
+    GroupOperator::new(&spec, &testing::input(), &testing::output(keys, Vec::new(), aggregates))
+}
+
+/// Results as (origin, values), and the rejected rows.
+fn step(group: &mut GroupOperator, aggregates: &[Aggregate], rows: &[(Row, i64, i64)]) -> (Batch, Vec<usize>) {
+    let batch = testing::batch(rows);
+    let mut rejected = Vec::new();
+    let out = group.step(&batch, &arguments(&batch, aggregates), &mut |row, _| rejected.push(row));
+    (out, rejected)
+}
+
+fn saved(group: &GroupOperator) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    group.save(&mut bytes);
+    bytes
+}
+
+#[test]
+fn every_row_has_a_result_right_after_it() {
+    let sum = [
+        aggregate(AggregateFunction::Sum, "whole"),
+        aggregate(AggregateFunction::Count, ""),
+    ];
+    let mut group = operator(&[0], &sum);
+    let row = |name, whole| {
+        (
+            Row {
+                name: Some(name),
+                whole,
+                ..Row::default()
+            },
+            5,
+            4,
+        )
+    };
+    let (out, rejected) = step(
+        &mut group,
+        &sum,
+        &[row("a", Some(1)), row("b", None), row("a", Some(2)), row("a", None)],
+    );
+    let rows: Vec<_> = (0..4).map(|row| values(out.columns.columns(), row)).collect();
+    let text = |text: &str| Value::Text(text.to_owned());
+    assert_eq!(rows[0], [text("a"), Value::Whole(1), Value::Whole(1)]);
+    assert_eq!(rows[1], [text("b"), Value::Null, Value::Whole(1)]);
+    assert_eq!(rows[2], [text("a"), Value::Whole(3), Value::Whole(2)]);
+    assert_eq!(rows[3], [text("a"), Value::Whole(3), Value::Whole(3)]);
+    assert_eq!(
+        (out.origins, out.times, out.watermarks),
+        (vec![0, 1, 2, 3], vec![5; 4], vec![4; 4])
+    );
+    assert_eq!((rejected.len(), group.groups()), (0, 2));
+}
+
+#[test]
+fn a_row_that_overflows_one_aggregate_changes_none() {
+    let both = [
+        aggregate(AggregateFunction::Count, ""),
+        aggregate(AggregateFunction::Sum, "whole"),
+    ];
+    let mut group = operator(&[0], &both);
+    let row = |name, whole| {
+        (
+            Row {
+                name: Some(name),
+                whole: Some(whole),
+                ..Row::default()
+            },
+            0,
+            0,
+        )
+    };
+    let (out, rejected) = step(&mut group, &both, &[row("a", i64::MAX), row("a", 1), row("a", -1)]);
+    assert_eq!((rejected, out.origins), (vec![1], vec![0, 2]));
+    assert_eq!(
+        values(out.columns.columns(), 1)[1..],
+        [Value::Whole(2), Value::Whole(i64::MAX - 1)]
+    );
+}
+
+#[test]
+fn a_group_whose_first_row_overflows_does_not_exist() {
+    let mean = [aggregate(AggregateFunction::Avg, "decimal")];
+    let mut group = operator(&[0], &mean);
+    let before = saved(&group);
+    let row = Row {
+        name: Some("a"),
+        decimal: Some(10i128.pow(37)),
+        ..Row::default()
+    };
+    let (out, rejected) = step(&mut group, &mean, &[(row, 0, 0)]);
+    assert_eq!((out.len(), rejected, group.groups()), (0, vec![0], 0));
+    assert_eq!(saved(&group), before);
+}
+
+#[test]
+fn state_of_another_shape_is_refused_and_says_what_differs() {
+    let (count, sum) = (
+        aggregate(AggregateFunction::Count, ""),
+        aggregate(AggregateFunction::Sum, "whole"),
+    );
+    let bytes = saved(&operator(&[0], &[count.clone(), sum.clone()]));
+    let error = |keys: &[usize], aggregates: &[Aggregate]| operator(keys, aggregates).load(&bytes).unwrap_err();
+    assert_eq!(
+        error(&[1], &[count.clone(), sum.clone()]),
+        "it was saved for `key 1: name string`, the plan has `key 1: number int64`"
+    );
+    assert_eq!(
+        error(&[0], &[count.clone(), aggregate(AggregateFunction::Max, "whole")]),
+        "it was saved for `aggregate 2: sum(whole int64) int64`, the plan has `aggregate 2: max(whole int64) int64`"
+    );
+    assert_eq!(
+        error(&[0], std::slice::from_ref(&count)),
+        "it was saved for `aggregate 2: sum(whole int64) int64`, the plan has nothing more"
+    );
+    let renamed = Aggregate {
+        name: "another".to_owned(),
+        ..sum
+    };
+    assert_eq!(operator(&[0], &[count, renamed]).load(&bytes), Ok(()));
+}
+
+/// Rows of which some make an aggregate overflow.
+pub(crate) fn rows() -> impl Strategy<Value = Row> {
+    let whole = prop_oneof![8 => -1000i64..1000, 1 => Just(i64::MAX / 2), 1 => Just(i64::MIN / 2)];
+    let double = prop_oneof![8 => -1e3..1e3f64, 1 => Just(1e99), 1 => Just(1e308), 1 => Just(-1e200)];
+    let decimal = prop_oneof![
+        8 => -1000i128..1000,
+        1 => Just(9 * 10i128.pow(33)),
+        1 => Just(-4 * 10i128.pow(37)),
+        1 => Just(3 * 10i128.pow(31)),
+    ];
+    let name = proptest::sample::select(vec![None, Some(""), Some("a"), Some("é")]);
+    let values = (
+        proptest::option::of(whole),
+        proptest::option::of(double),
+        proptest::option::of(decimal),
+    );
+    (name, 0i64..2, values, proptest::option::of(any::<bool>())).prop_map(
+        |(name, number, (whole, double, decimal), flag)| Row {
+            name,
+            number,
+            whole,
+            double,
+            decimal,
+            flag,
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn results_are_those_of_all_rows_so_far_however_they_are_cut(
+        rows in proptest::collection::vec((rows(), 0i64..100), 0..60),
+        cuts in proptest::collection::vec((1usize..20, any::<bool>()), 60),
+    ) {
+        let aggregates = aggregates();
+        let mut group = operator(&KEYS, &aggregates);
+        let mut groups: HashMap<_, Vec<(Row, i64)>> = HashMap::new();
+        let mut rest = rows.as_slice();
+        for (length, reload) in cuts {
+            let (chunk, after) = rest.split_at(length.min(rest.len()));
+            rest = after;
+            let rows: Vec<_> = chunk.iter().map(|(row, time)| (row.clone(), *time, 0)).collect();
+            let (out, rejected) = step(&mut group, &aggregates, &rows);
+            let mut expected_rejections = Vec::new();
+            let mut emitted = 0;
+            for (at, (row, time)) in chunk.iter().enumerate() {
+                let so_far = groups.entry((row.name, row.number)).or_default();
+                so_far.push((row.clone(), *time));
+                let Some(results) = expected(so_far) else {
+                    so_far.pop();
+                    expected_rejections.push(at);
+                    continue;
+                };
+                prop_assert_eq!(out.origins[emitted] as usize, at);
+                let found = values(out.columns.columns(), emitted);
+                prop_assert_eq!(&found[2..], &results);
+                emitted += 1;
+            }
+            prop_assert_eq!((out.len(), rejected), (emitted, expected_rejections));
+            prop_assert_eq!(group.groups(), groups.values().filter(|rows| !rows.is_empty()).count());
+            if reload {
+                let bytes = saved(&group);
+                group = operator(&KEYS, &aggregates);
+                prop_assert_eq!(group.load(&bytes), Ok(()));
+                prop_assert_eq!(saved(&group), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_state_is_an_error_or_another_state_but_never_a_panic(
+        rows in proptest::collection::vec(rows(), 1..10), at: usize, byte: u8, end: usize,
+    ) {
+        let aggregates = aggregates();
+        let mut group = operator(&KEYS, &aggregates);
+        step(&mut group, &aggregates, &rows.iter().map(|row| (row.clone(), 0, 0)).collect::<Vec<_>>());
+        let mut bytes = saved(&group);
+        prop_assert!(operator(&KEYS, &aggregates).load(&bytes[..end % bytes.len()]).is_err());
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        let mut other = operator(&KEYS, &aggregates);
+        if other.load(&bytes).is_ok() {
+            step(&mut other, &aggregates, &rows.iter().map(|row| (row.clone(), 0, 0)).collect::<Vec<_>>());
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Keys with their accumulators: what a running aggregate has one of, and a window operator one per open window.
+
+use std::ops::Range;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Tumbling};
+
+use crate::aggregate::{Accumulator, Peak};
+use crate::state::codec::{CodecError, Reader};
+use crate::state::keys::Keys;
+use crate::state::{ColumnBuilder, Rows, Shape, View};
+
+/// What the plan says about groups: made once per operator.
+pub(crate) struct Layout {
+    /// Positions of the key fields in the input.
+    keys: Vec<usize>,
+    key_types: Vec<FieldType>,
+    aggregates: Vec<Aggregate>,
+    shape: Shape,
+}
+
+/// A batch as groups take it in.
+pub(crate) struct Inputs<'a> {
+    keys: Vec<View<'a>>,
+    /// One for each aggregate.
+    arguments: Vec<View<'a>>,
+    peaks: Vec<Peak>,
+}
+
+/// Groups, numbered by first arrival, and their accumulators.
+pub(crate) struct Groups {
+    keys: Keys,
+    accumulators: Vec<Accumulator>,
+    /// The groups of the rows at hand, kept for its memory.
+    numbers: Vec<u32>,
+}
+
+impl Layout {
+    pub(crate) fn new(window: Option<Tumbling>, keys: &[usize], aggregates: &[Aggregate], input: &Fields) -> Self {
+        Self {
+            keys: keys.to_vec(),
+            key_types: keys.iter().map(|key| input[*key].field_type.clone()).collect(),
+            aggregates: aggregates.to_vec(),
+            shape: Shape::new(window, keys, aggregates, input),
+        }
+    }
+
+    /// `arguments` are those of the aggregates, evaluated over `columns`; None for `count` of rows.
+    pub(crate) fn inputs<'a>(&self, columns: &'a RecordBatch, arguments: &'a [Option<ArrayRef>]) -> Inputs<'a> {
+        let keys = self.keys.iter().map(|key| View::of(columns.column(*key))).collect();
+        let view = |argument: &'a Option<ArrayRef>| argument.as_ref().map_or(View::ROWS, View::of);
+        let arguments: Vec<_> = arguments.iter().map(view).collect();
+        let peak = |(aggregate, view): (&Aggregate, &View<'_>)| match aggregate.function {
+            AggregateFunction::Sum | AggregateFunction::Avg | AggregateFunction::Stddev => Peak::of(*view),
+            AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max => Peak::Unknown,
+        };
+        let peaks = self.aggregates.iter().zip(&arguments).map(peak).collect();
+        Inputs { keys, arguments, peaks }
+    }
+
+    /// The key columns of a batch.
+    pub(crate) fn key_columns(&self, columns: &RecordBatch) -> Vec<ArrayRef> {
+        self.keys.iter().map(|key| columns.column(*key).clone()).collect()
+    }
+
+    /// Empty columns for the keys.
+    pub(crate) fn key_builders(&self, rows: usize) -> Vec<ColumnBuilder> {
+        self.key_types.iter().map(|key| ColumnBuilder::new(key, rows)).collect()
+    }
+
+    /// Empty columns for the results.
+    pub(crate) fn result_builders(&self, rows: usize) -> Vec<ColumnBuilder> {
+        self.aggregates
+            .iter()
+            .map(|aggregate| ColumnBuilder::new(&aggregate.result, rows))
+            .collect()
+    }
+
+    /// Says that a row would have made this aggregate overflow.
+    pub(crate) fn overflow(&self, aggregate: usize) -> String {
+        let Aggregate { name, result, .. } = &self.aggregates[aggregate];
+        format!("with this record `{name}` would leave the range of {result}")
+    }
+
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        self.shape.save(out);
+    }
+
+    /// Reads a saved shape. Another than this one is an error that says what differs.
+    pub(crate) fn check(&self, reader: &mut Reader<'_>) -> Result<(), String> {
+        let saved = Shape::load(reader).map_err(|error| error.to_string())?;
+        self.shape.difference(&saved).map_or(Ok(()), Err)
+    }
+}
+
+impl Groups {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        Self {
+            keys: Keys::new(layout.key_types.clone()),
+            accumulators: layout.aggregates.iter().map(Accumulator::new).collect(),
+            numbers: Vec::new(),
+        }
+    }
+
+    /// Number of groups.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether any `count` rows of the batch can be added without overflow. False: add them row by row.
+    pub(crate) fn has_room(&mut self, inputs: &Inputs<'_>, count: usize) -> bool {
+        self.accumulators
+            .iter_mut()
+            .zip(&inputs.peaks)
+            .all(|(accumulator, peak)| accumulator.has_room(*peak, count))
+    }
+
+    /// Adds rows for which there is room.
+    pub(crate) fn add(&mut self, inputs: &Inputs<'_>, rows: &[u32]) {
+        self.intern(inputs, rows.iter().map(|row| *row as usize));
+        let rows = Rows {
+            rows: Some(rows),
+            groups: &self.numbers,
+        };
+        for (accumulator, argument) in self.accumulators.iter_mut().zip(&inputs.arguments) {
+            accumulator.fold(*argument, rows);
+        }
+    }
+
+    /// Adds all `count` rows of a batch for which there is room, and appends the results after each.
+    pub(crate) fn add_and_emit(&mut self, inputs: &Inputs<'_>, count: usize, results: &mut [ColumnBuilder]) {
+        self.intern(inputs, 0..count);
+        let rows = Rows {
+            rows: None,
+            groups: &self.numbers,
+        };
+        for ((accumulator, argument), out) in self.accumulators.iter_mut().zip(&inputs.arguments).zip(results) {
+            accumulator.fold_and_emit(*argument, rows, out);
+        }
+    }
+
+    fn intern(&mut self, inputs: &Inputs<'_>, rows: impl Iterator<Item = usize>) {
+        self.keys.intern_all(&inputs.keys, rows, &mut self.numbers);
+        let groups = self.keys.len();
+        self.accumulators
+            .iter_mut()
+            .for_each(|accumulator| accumulator.grow(groups));
+    }
+
+    /// Adds one row and returns its group; or, having changed nothing, the aggregate that would overflow.
+    pub(crate) fn add_row(&mut self, inputs: &Inputs<'_>, row: usize) -> Result<usize, usize> {
+        let group = self.keys.find(&inputs.keys, row);
+        let mut aggregates = self.accumulators.iter_mut().zip(&inputs.arguments);
+        if let Some(full) = aggregates.position(|(accumulator, argument)| !accumulator.fits(*argument, row, group)) {
+            return Err(full);
+        }
+        let group = self.keys.intern(&inputs.keys, row);
+        let groups = self.keys.len();
+        let rows = Rows {
+            rows: Some(&[row as u32]),
+            groups: &[group],
+        };
+        for (accumulator, argument) in self.accumulators.iter_mut().zip(&inputs.arguments) {
+            accumulator.grow(groups);
+            accumulator.fold(*argument, rows);
+        }
+        Ok(group as usize)
+    }
+
+    /// Appends the keys of these groups.
+    pub(crate) fn append_keys(&self, groups: Range<usize>, columns: &mut [ColumnBuilder]) {
+        self.keys.append(groups, columns);
+    }
+
+    /// Appends the results of these groups.
+    pub(crate) fn append_results(&self, groups: Range<usize>, columns: &mut [ColumnBuilder]) {
+        for (accumulator, out) in self.accumulators.iter().zip(columns) {
+            accumulator.append(groups.clone(), out);
+        }
+    }
+
+    /// Forgets all groups, keeping the memory.
+    pub(crate) fn clear(&mut self) {
+        self.keys.clear();
+        self.accumulators.iter_mut().for_each(Accumulator::clear);
+    }
+
+    /// Estimated bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let accumulators: usize = self.accumulators.iter().map(Accumulator::bytes).sum();
+        self.keys.bytes() + accumulators + self.numbers.capacity() * 4
+    }
+
+    /// Writes the keys, then the values of each aggregate.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        self.keys.save(out);
+        self.accumulators.iter().for_each(|accumulator| accumulator.save(out));
+    }
+
+    /// Reads what `save` wrote under the same layout.
+    pub(crate) fn load(layout: &Layout, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let mut groups = Self::new(layout);
+        groups.keys = Keys::load(layout.key_types.clone(), reader)?;
+        let count = groups.keys.len();
+        groups
+            .accumulators
+            .iter_mut()
+            .try_for_each(|accumulator| accumulator.load(reader, count))?;
+        Ok(groups)
+    }
+}

@@ -1,0 +1,219 @@
+//! Group keys from columns, and back. NULL is a key like any other; `0.0` and `-0.0` are two.
+//!
+//! A single whole-number or text key is stored as it is. Any other becomes one row of bytes, for each key field: 0 for
+//! NULL, or 1 and then the value (texts with their length in front), so that no two rows look alike.
+
+use std::ops::Range;
+
+use millrace_plan::FieldType;
+
+use crate::state::codec::{self, CodecError, Fixed, Reader};
+use crate::state::index::{Index, Key};
+use crate::state::{ColumnBuilder, Values, View};
+
+/// The keys of the groups, numbered by first arrival.
+pub(crate) struct Keys {
+    index: Index,
+    form: Form,
+    types: Vec<FieldType>,
+    /// One encoded row, kept for its memory.
+    scratch: Vec<u8>,
+}
+
+/// How keys are stored.
+#[derive(Clone, Copy)]
+enum Form {
+    Whole,
+    Text,
+    Row,
+}
+
+impl Keys {
+    pub(crate) fn new(types: Vec<FieldType>) -> Self {
+        let (form, index) = match types.as_slice() {
+            [FieldType::Int64 | FieldType::Timestamp] => (Form::Whole, Index::of_whole()),
+            [FieldType::String] => (Form::Text, Index::of_bytes()),
+            _ => (Form::Row, Index::of_bytes()),
+        };
+        Self {
+            index,
+            form,
+            types,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Number of groups.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Replaces `groups` by the group of every row, making groups where needed.
+    pub(crate) fn intern_all(
+        &mut self,
+        columns: &[View<'_>],
+        rows: impl Iterator<Item = usize>,
+        groups: &mut Vec<u32>,
+    ) {
+        groups.clear();
+        groups.extend(rows.map(|row| self.intern(columns, row)));
+    }
+
+    /// The group of a row, made where needed.
+    #[inline]
+    pub(crate) fn intern(&mut self, columns: &[View<'_>], row: usize) -> u32 {
+        self.index.intern(key_of(self.form, columns, row, &mut self.scratch))
+    }
+
+    /// The group of a row, if there is one.
+    pub(crate) fn find(&mut self, columns: &[View<'_>], row: usize) -> Option<u32> {
+        self.index.find(key_of(self.form, columns, row, &mut self.scratch))
+    }
+
+    /// Makes groups of the keys that `other` has and this has not; returns the group here of each group there.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for stages that merge what others aggregated before them")
+    )]
+    pub(crate) fn merge(&mut self, other: &Self) -> Vec<u32> {
+        (0..other.len())
+            .map(|group| self.index.intern(other.index.get(group)))
+            .collect()
+    }
+
+    /// Appends the keys of `groups`, one column for each key field.
+    pub(crate) fn append(&self, groups: Range<usize>, columns: &mut [ColumnBuilder]) {
+        for group in groups {
+            match (self.index.get(group), self.form, &mut *columns) {
+                (Key::Whole(value), _, [ColumnBuilder::Timestamp(builder)]) => builder.append_value(value),
+                (Key::Whole(value), _, [ColumnBuilder::Int64(builder)]) => builder.append_value(value),
+                (Key::Bytes(text), Form::Text, [ColumnBuilder::String(builder)]) => {
+                    builder.append_value(std::str::from_utf8(text).expect("only texts are stored as texts"));
+                }
+                (Key::Bytes(row), _, columns) => decode(row, columns).expect("only rows are stored as rows"),
+                (_, _, columns) => columns.iter_mut().for_each(ColumnBuilder::append_null),
+            }
+        }
+    }
+
+    /// Forgets all keys, keeping the memory.
+    pub(crate) fn clear(&mut self) {
+        self.index.clear();
+    }
+
+    /// Estimated bytes of memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.index.bytes()
+    }
+
+    /// Number of groups; then the group of NULL plus one, or 0; then the other keys: numbers, or bytes with their length.
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        codec::put_length(out, self.len());
+        codec::put_length(out, self.index.find(Key::Null).map_or(0, |group| group as usize + 1));
+        for group in 0..self.len() {
+            match self.index.get(group) {
+                Key::Null => {}
+                Key::Whole(value) => value.put(out),
+                Key::Bytes(bytes) => codec::put_bytes(out, bytes),
+            }
+        }
+    }
+
+    /// Reads what `save` wrote for keys of the same types.
+    pub(crate) fn load(types: Vec<FieldType>, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        let mut keys = Self::new(types);
+        let mut columns: Vec<_> = keys.types.iter().map(|key| ColumnBuilder::new(key, 0)).collect();
+        let groups = reader.count(1)?;
+        let null = reader.length()?.checked_sub(1);
+        if null.is_some_and(|null| null >= groups || matches!(keys.form, Form::Row)) {
+            return Err(CodecError::Invalid("there is no such group of NULL"));
+        }
+        for group in 0..groups {
+            let key = match keys.form {
+                _ if null == Some(group) => Key::Null,
+                Form::Whole => Key::Whole(reader.get()?),
+                Form::Text => Key::Bytes(reader.text()?.as_bytes()),
+                Form::Row => {
+                    let row = reader.bytes()?;
+                    // Only to see that it can be read.
+                    decode(row, &mut columns)?;
+                    Key::Bytes(row)
+                }
+            };
+            if keys.index.intern(key) as usize != group {
+                return Err(CodecError::Invalid("a key stands there twice"));
+            }
+        }
+        Ok(keys)
+    }
+}
+
+/// The key of a row. `scratch` holds it if it has to be encoded.
+#[inline]
+fn key_of<'a>(form: Form, columns: &[View<'a>], row: usize, scratch: &'a mut Vec<u8>) -> Key<'a> {
+    match (form, columns) {
+        (Form::Row, columns) => {
+            encode(columns, row, scratch);
+            Key::Bytes(scratch)
+        }
+        (_, [view]) if view.is_null(row) => Key::Null,
+        (
+            _,
+            [
+                View {
+                    values: Values::Whole(values),
+                    ..
+                },
+            ],
+        ) => Key::Whole(values[row]),
+        (
+            _,
+            [
+                View {
+                    values: Values::Text(values),
+                    ..
+                },
+            ],
+        ) => Key::Bytes(values.value(row).as_bytes()),
+        _ => unreachable!("the plan types the keys"),
+    }
+}
+
+fn encode(columns: &[View<'_>], row: usize, out: &mut Vec<u8>) {
+    out.clear();
+    for column in columns {
+        let null = column.is_null(row);
+        (!null).put(out);
+        match column.values {
+            _ if null => {}
+            Values::Boolean(values) => values.value(row).put(out),
+            Values::Whole(values) => values[row].put(out),
+            Values::Double(values) => values[row].put(out),
+            Values::Decimal(values) => values[row].put(out),
+            Values::Text(values) => codec::put_bytes(out, values.value(row).as_bytes()),
+            Values::Opaque => unreachable!("the plan refuses lists as keys"),
+        }
+    }
+}
+
+fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), CodecError> {
+    let mut reader = Reader::new(row);
+    for column in columns {
+        if !reader.get::<bool>()? {
+            column.append_null();
+            continue;
+        }
+        match column {
+            ColumnBuilder::Boolean(builder) => builder.append_value(reader.get()?),
+            ColumnBuilder::Int64(builder) => builder.append_value(reader.get()?),
+            ColumnBuilder::Float64(builder) => builder.append_value(reader.get()?),
+            ColumnBuilder::Decimal(builder) => builder.append_value(reader.get()?),
+            ColumnBuilder::String(builder) => builder.append_value(reader.text()?),
+            ColumnBuilder::Timestamp(builder) => builder.append_value(reader.get()?),
+        }
+    }
+    reader.end()
+}
+
+#[cfg(test)]
+mod tests;

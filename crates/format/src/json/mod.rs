@@ -1,0 +1,23 @@
+//! JSON objects to columns and back (RFC 8259). Pure: bytes in, columns out.
+//!
+//! Decoding goes over a record twice. [`shape`] walks the whole document once: it checks the syntax of everything,
+//! remembers where the needed values stand and predicts the next member name from the record before. [`columns`] then
+//! turns those places into values. Nothing is allocated per record unless the record is refused.
+
+mod cells;
+mod columns;
+mod decode;
+mod encode;
+mod instant;
+mod key;
+mod list;
+mod number;
+mod reason;
+mod rows;
+mod scan;
+mod shape;
+mod text;
+
+pub use decode::Decoder;
+pub use encode::{BoundEncoder, Encoder};
+pub use key::{BoundKeyEncoder, KeyEncoder};

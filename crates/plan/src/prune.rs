@@ -1,0 +1,177 @@
+//! Leaves out of a checked plan what nothing needs: fields that would be decoded or carried along for nobody.
+//!
+//! Expressions name fields, so they stay as they are; positions move. A computed column always stays, even if nothing
+//! reads it: a record on which it fails is a bad record.
+
+use crate::walk::visit_expressions;
+use crate::{Column, Field, Fields, FlatMap, InputKey, Operator, OperatorKind, Plan, Projection, TimeOrigin};
+
+/// Which fields of one place are needed, by position.
+type Needed = Vec<bool>;
+
+/// The same plan on fewer fields. `plan` has all declared fields.
+pub(crate) fn prune(mut plan: Plan) -> Plan {
+    let mut needed = vec![!plan.passes_bytes_through(); plan.output().len()];
+    let mut before: Vec<Needed> = Vec::new();
+    for position in (0..plan.operators.len()).rev() {
+        before.push(needed.clone());
+        needed = needed_by(&plan.operators[position].kind, plan.fields_into(position), &needed);
+    }
+    for position in plan.key.iter().flat_map(|key| &key.fields) {
+        needed[*position] = true;
+    }
+    if let TimeOrigin::Field { position, .. } = plan.event_time.origin {
+        needed[position] = true;
+    }
+
+    let mut moved = Moved::new(&needed);
+    plan.input = kept(&plan.input, &needed);
+    plan.key = plan.key.map(|key| InputKey {
+        fields: moved.all(&key.fields),
+    });
+    if let TimeOrigin::Field { position, .. } = &mut plan.event_time.origin {
+        *position = moved.to(*position);
+    }
+    for operator in &mut plan.operators {
+        let wanted = before.pop().expect("every operator was visited");
+        let there = move_operator(operator, &moved, &wanted);
+        operator.output = kept(&operator.output, &there);
+        moved = Moved::new(&there);
+    }
+    plan
+}
+
+/// What an operator needs of its input, if `wanted` of its output is needed.
+fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
+    let mut needed = match kind {
+        OperatorKind::Filter(_) => wanted.clone(),
+        OperatorKind::Map(_)
+        | OperatorKind::FlatMap(FlatMap::Split(_))
+        | OperatorKind::Group(_)
+        | OperatorKind::Window(_) => {
+            vec![false; input.len()]
+        }
+        OperatorKind::FlatMap(FlatMap::Explode(explode)) => {
+            let tail = input.len() - explode.array - 1;
+            [&wanted[..explode.array], &[true], &wanted[wanted.len() - tail..]].concat()
+        }
+    };
+    let mut pass = |projection: &Projection| {
+        for (column, wanted) in projection.columns.iter().zip(wanted) {
+            if let (Column::Input(position), true) = (column, wanted) {
+                needed[*position] = true;
+            }
+        }
+    };
+    match kind {
+        OperatorKind::Map(projection) => pass(projection),
+        OperatorKind::FlatMap(FlatMap::Split(outputs)) => outputs.iter().for_each(|output| pass(&output.projection)),
+        OperatorKind::Group(group) => group.keys.iter().for_each(|position| needed[*position] = true),
+        OperatorKind::Window(window) => window.keys.iter().for_each(|position| needed[*position] = true),
+        OperatorKind::Filter(_) | OperatorKind::FlatMap(FlatMap::Explode(_)) => {}
+    }
+    visit_expressions(kind, &mut |expression| {
+        for position in expression.fields().filter_map(|name| input.position(&name)) {
+            needed[position] = true;
+        }
+    });
+    needed
+}
+
+/// Moves the positions of an operator. Returns which fields of its output are left.
+fn move_operator(operator: &mut Operator, moved: &Moved, wanted: &Needed) -> Needed {
+    match &mut operator.kind {
+        OperatorKind::Filter(_) => moved.left(),
+        OperatorKind::Map(projection) => {
+            let left = columns_left(&[projection], wanted);
+            move_projection(projection, moved, &left);
+            left
+        }
+        OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
+            let projections: Vec<_> = outputs.iter().map(|output| &output.projection).collect();
+            let left = columns_left(&projections, wanted);
+            outputs
+                .iter_mut()
+                .for_each(|output| move_projection(&mut output.projection, moved, &left));
+            left
+        }
+        OperatorKind::FlatMap(FlatMap::Explode(explode)) => {
+            let input = moved.left();
+            let added = operator.output.len() + 1 - input.len();
+            let left = [&input[..explode.array], &vec![true; added], &input[explode.array + 1..]].concat();
+            explode.array = moved.to(explode.array);
+            left
+        }
+        OperatorKind::Group(group) => {
+            group.keys = moved.all(&group.keys);
+            vec![true; operator.output.len()]
+        }
+        OperatorKind::Window(window) => {
+            window.keys = moved.all(&window.keys);
+            vec![true; operator.output.len()]
+        }
+    }
+}
+
+/// A column may go if it is not wanted and all it does is to pass a field.
+fn columns_left(projections: &[&Projection], wanted: &Needed) -> Needed {
+    let computed = |at: usize| {
+        projections
+            .iter()
+            .any(|it| matches!(it.columns[at], Column::Computed(_)))
+    };
+    wanted
+        .iter()
+        .enumerate()
+        .map(|(at, wanted)| *wanted || computed(at))
+        .collect()
+}
+
+fn move_projection(projection: &mut Projection, moved: &Moved, left: &Needed) {
+    let mut left = left.iter();
+    projection
+        .columns
+        .retain(|_| *left.next().expect("one entry for every column"));
+    for column in &mut projection.columns {
+        if let Column::Input(position) = column {
+            *position = moved.to(*position);
+        }
+    }
+}
+
+fn kept(fields: &Fields, needed: &Needed) -> Fields {
+    let kept = fields
+        .iter()
+        .zip(needed)
+        .filter(|(_, needed)| **needed)
+        .map(|(field, _)| field);
+    Fields::new(kept.cloned().collect::<Vec<Field>>())
+}
+
+/// Where fields stand after others went.
+struct Moved(Vec<Option<usize>>);
+
+impl Moved {
+    fn new(left: &Needed) -> Self {
+        let mut next = 0;
+        let place = |left: &bool| {
+            left.then(|| {
+                next += 1;
+                next - 1
+            })
+        };
+        Self(left.iter().map(place).collect())
+    }
+
+    fn to(&self, position: usize) -> usize {
+        self.0[position].expect("what is referred to is needed")
+    }
+
+    fn all(&self, positions: &[usize]) -> Vec<usize> {
+        positions.iter().map(|position| self.to(*position)).collect()
+    }
+
+    fn left(&self) -> Needed {
+        self.0.iter().map(Option::is_some).collect()
+    }
+}

@@ -1,0 +1,63 @@
+//! `spec.eventTime`: which time a record happened at.
+
+use millrace_crds::{EventTimeSpec, TimeUnit as RawUnit};
+
+use super::duration;
+use super::problems::Problems;
+use super::scope::Scope;
+use crate::{EventTime, FieldType, TimeOrigin, TimeUnit};
+
+pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problems: &mut Problems) -> Option<EventTime> {
+    let Some(spec) = spec else {
+        return Some(EventTime {
+            origin: TimeOrigin::Record,
+            max_out_of_orderness: 0,
+        });
+    };
+    let origin = match &spec.field {
+        Some(name) => input.and_then(|input| field(name, spec.unit, input, problems)),
+        None => {
+            if spec.unit != RawUnit::default() {
+                problems.add(
+                    "spec.eventTime.unit",
+                    "is for `field`; the record's own timestamp has its unit",
+                );
+            }
+            Some(TimeOrigin::Record)
+        }
+    };
+    let max_out_of_orderness = match &spec.max_out_of_orderness {
+        Some(text) => problems.take("spec.eventTime.maxOutOfOrderness", duration::millis(text, 0)),
+        None => Some(0),
+    };
+    Some(EventTime {
+        origin: origin?,
+        max_out_of_orderness: max_out_of_orderness?,
+    })
+}
+
+fn field(name: &str, unit: RawUnit, input: &Scope, problems: &mut Problems) -> Option<TimeOrigin> {
+    let path = "spec.eventTime.field";
+    let position = input.position(path, name, problems)?;
+    let unit = match (&input.fields[position].field_type, unit) {
+        (FieldType::Int64, RawUnit::Seconds) => TimeUnit::Seconds,
+        (FieldType::Int64, RawUnit::Microseconds) => TimeUnit::Microseconds,
+        (FieldType::Int64, RawUnit::Nanoseconds) => TimeUnit::Nanoseconds,
+        (FieldType::Int64 | FieldType::Timestamp, RawUnit::Milliseconds) => TimeUnit::Milliseconds,
+        (FieldType::Timestamp, _) => {
+            problems.add(
+                "spec.eventTime.unit",
+                format!("is for int64 fields; `{name}` is a timestamp and has its unit"),
+            );
+            return None;
+        }
+        (other, _) => {
+            problems.add(
+                path,
+                format!("`{name}` is {other}; the event time must be int64 or timestamp"),
+            );
+            return None;
+        }
+    };
+    Some(TimeOrigin::Field { position, unit })
+}

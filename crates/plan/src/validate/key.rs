@@ -1,0 +1,176 @@
+//! The record key, and which fields still equal it further down the pipeline.
+
+use super::declared::Declared;
+use super::problems::Problems;
+use super::reference::Upstream;
+use super::scope::Scope;
+use crate::{Column, FlatMap, InputKey, Operator, OperatorKind, Plan, Projection};
+
+const UNDECLARED: &str = "declare in `key` the fields that the topic is keyed by";
+const UPSTREAM: &str = "the results of the referenced pipeline have none: declare `key` there, and keep its fields";
+
+/// What is known about the key of the records at one place.
+#[derive(Clone, Debug)]
+pub(super) enum RecordKey {
+    /// Nothing: keys are passed on and mean nothing. What to do about it stands beside it.
+    None(&'static str),
+    /// Broken, and reported.
+    Broken,
+    /// It is made of these fields.
+    Of(KeyFields),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct KeyFields {
+    /// Names of the members, in key order.
+    names: Vec<String>,
+    /// For every field at this place, which of `names` it equals.
+    origins: Vec<Option<usize>>,
+}
+
+impl KeyFields {
+    fn new(names: Vec<String>, positions: &[usize], fields: usize) -> Self {
+        let mut origins = vec![None; fields];
+        for (index, position) in positions.iter().enumerate() {
+            origins[*position] = Some(index);
+        }
+        Self { names, origins }
+    }
+
+    /// Names of the key's fields that none of the fields at `positions` equals.
+    pub(super) fn missing(&self, positions: &[usize]) -> Vec<&str> {
+        let there = |index| positions.iter().any(|position| self.origins[*position] == Some(index));
+        self.names
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| !there(*index))
+            .map(|(_, name)| name.as_str())
+            .collect()
+    }
+
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Positions of fields from which the key can be written again: one for each member, and where there are several
+    /// members, under the same names.
+    fn positions(&self, name_of: impl Fn(usize) -> String) -> Option<Vec<usize>> {
+        let single = self.names.len() == 1;
+        let find = |(index, name): (usize, &String)| {
+            let equal = |at: &usize| self.origins[*at] == Some(index) && (single || name_of(*at) == *name);
+            (0..self.origins.len()).find(equal)
+        };
+        self.names.iter().enumerate().map(find).collect()
+    }
+}
+
+impl RecordKey {
+    /// What is known behind an operator.
+    pub(super) fn after(&self, operator: &Operator) -> Self {
+        let Self::Of(key) = self else { return self.clone() };
+        let pass = |projection: &Projection, at: usize| match projection.columns[at] {
+            Column::Input(position) => key.origins[position],
+            Column::Computed(_) => None,
+        };
+        let origins = match &operator.kind {
+            OperatorKind::Filter(_) => return self.clone(),
+            OperatorKind::Map(map) => (0..map.columns.len()).map(|at| pass(map, at)).collect(),
+            OperatorKind::FlatMap(FlatMap::Explode(explode)) => {
+                let added = operator.output.len() + 1 - key.origins.len();
+                let (before, after) = key.origins.split_at(explode.array);
+                [before, &vec![None; added], &after[1..]].concat()
+            }
+            OperatorKind::FlatMap(FlatMap::Split(outputs)) => (0..operator.output.len())
+                .map(|at| {
+                    let first = pass(&outputs[0].projection, at);
+                    outputs
+                        .iter()
+                        .all(|output| pass(&output.projection, at) == first)
+                        .then_some(first)
+                        .flatten()
+                })
+                .collect(),
+            OperatorKind::Group(group) => return Self::of_group(&group.keys, operator),
+            OperatorKind::Window(window) => return Self::of_group(&window.keys, operator),
+        };
+        Self::Of(KeyFields {
+            names: key.names.clone(),
+            origins,
+        })
+    }
+
+    /// Results of a group carry its key, whose fields stand first.
+    fn of_group(keys: &[usize], operator: &Operator) -> Self {
+        let names = operator.output[..keys.len()]
+            .iter()
+            .map(|field| field.name.clone())
+            .collect();
+        let positions: Vec<_> = (0..keys.len()).collect();
+        Self::Of(KeyFields::new(names, &positions, operator.output.len()))
+    }
+
+    /// The key as the plan wants it. Call on what [`declared`] returned.
+    pub(super) fn into_input_key(self) -> Option<InputKey> {
+        let Self::Of(key) = self else { return None };
+        let position = |index| key.origins.iter().position(|origin| *origin == Some(index));
+        let fields: Option<Vec<_>> = (0..key.names.len()).map(position).collect();
+        fields.map(|fields| InputKey { fields })
+    }
+}
+
+/// The record key that the spec declares.
+pub(super) fn declared(
+    declared: &Declared,
+    upstream: Option<&Upstream>,
+    input: Option<&Scope>,
+    problems: &mut Problems,
+) -> RecordKey {
+    if declared.reads_pipeline() {
+        if declared.key.is_some() {
+            problems.add(
+                "spec.key",
+                "leave it out: the record key comes from the referenced pipeline",
+            );
+        }
+        return match upstream.map(|upstream| (&upstream.key, &upstream.fields)) {
+            None => RecordKey::Broken,
+            Some((None, _)) => RecordKey::None(UPSTREAM),
+            Some((Some(positions), fields)) => {
+                let names = positions
+                    .iter()
+                    .map(|position| fields[*position].name.clone())
+                    .collect();
+                RecordKey::Of(KeyFields::new(names, positions, fields.len()))
+            }
+        };
+    }
+    let given = declared.key.map(|names| ("spec.key", names));
+    let Some((path, names)) = given.or(declared.default_key) else {
+        return RecordKey::None(UNDECLARED);
+    };
+    let Some(input) = input else { return RecordKey::Broken };
+    match input.key(path, names, problems) {
+        Some(positions) => RecordKey::Of(KeyFields::new(names.to_vec(), &positions, input.fields.len())),
+        None => RecordKey::Broken,
+    }
+}
+
+/// Positions in the plan's output from which the key of a result can be read, if all of it is there. `plan` has all
+/// declared fields.
+pub(super) fn of_results(plan: &Plan) -> Option<Vec<usize>> {
+    let input = match &plan.key {
+        Some(key) => {
+            let names = key
+                .fields
+                .iter()
+                .map(|position| plan.input[*position].name.clone())
+                .collect();
+            RecordKey::Of(KeyFields::new(names, &key.fields, plan.input.len()))
+        }
+        None => RecordKey::None(UNDECLARED),
+    };
+    match plan.operators.iter().fold(input, |key, operator| key.after(operator)) {
+        RecordKey::Of(key) => key.positions(|at| plan.output()[at].name.clone()),
+        RecordKey::None(_) | RecordKey::Broken => None,
+    }
+}

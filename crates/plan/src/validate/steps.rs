@@ -1,0 +1,113 @@
+//! `spec.operators`, or the filter and the window of a WindowAggregation: one after the other.
+
+use super::declared::{Body, Declared, Step};
+use super::key::RecordKey;
+use super::problems::Problems;
+use super::scope::{Scope, Unique};
+use super::{aggregates, flat_map, map};
+use crate::{FieldType, Fields, Filter, Operator, OperatorKind, OperatorName};
+
+/// What a step became: None where it is broken, with the fields that come out as far as they are known.
+pub(super) struct Checked {
+    pub(super) kind: Option<OperatorKind>,
+    pub(super) output: Scope,
+}
+
+/// Checks all steps. `input` is None where the declared fields are not known at all; then only what needs no fields is
+/// checked.
+pub(super) fn check(
+    declared: &Declared,
+    input: Option<Scope>,
+    key: &RecordKey,
+    problems: &mut Problems,
+) -> Option<Vec<Operator>> {
+    let mut names = Unique::default();
+    let mut scope = input;
+    let mut key = key.clone();
+    let mut stateful: Option<&str> = None;
+    let mut operators = Vec::new();
+    for step in &declared.steps {
+        let name = problems.take(format!("{}.name", step.path), OperatorName::parse(step.name));
+        names.insert("operator", step.name, &format!("{}.name", step.path), problems);
+        let Some((path, body)) = &step.body else {
+            problems.add(
+                &step.path,
+                "set exactly one of filter, map, flatMap, groupBy and window",
+            );
+            key = RecordKey::Broken;
+            continue;
+        };
+        if matches!(body, Body::GroupBy(_) | Body::Window(_)) {
+            if let Some(first) = stateful.replace(step.name) {
+                let text = format!(
+                    "a second groupBy or window is not supported yet (`{first}` is one); let another pipeline read this \
+                     one's output"
+                );
+                problems.add(path, text);
+            }
+        }
+        let Some(incoming) = scope.take() else { continue };
+        let checked = check_body(path, *body, &incoming, &key, problems);
+        let operator = finished(name, checked.kind, &checked.output);
+        key = operator
+            .as_ref()
+            .map_or(RecordKey::Broken, |operator| key.after(operator));
+        operators.extend(operator);
+        scope = Some(checked.output);
+    }
+    let complete = operators.len() == declared.steps.len();
+    if let (true, Some(scope), Some(last)) = (complete, &scope, declared.steps.last()) {
+        check_results(declared, scope, last, problems);
+    }
+    complete.then_some(operators)
+}
+
+fn check_body(path: &str, body: Body, input: &Scope, key: &RecordKey, problems: &mut Problems) -> Checked {
+    match body {
+        Body::Filter(predicate) => {
+            let predicate = input.predicate(path, predicate, problems);
+            let kind = predicate.map(|predicate| OperatorKind::Filter(Filter { predicate }));
+            Checked {
+                kind,
+                output: input.clone(),
+            }
+        }
+        Body::Map(spec) => map::check(path, spec, input, problems),
+        Body::FlatMap(spec) => flat_map::check(path, spec, input, problems),
+        Body::GroupBy(spec) => aggregates::check_group(path, spec, input, key, problems),
+        Body::Window(spec) => aggregates::check_window(path, spec, input, key, problems),
+    }
+}
+
+fn finished(name: Option<OperatorName>, kind: Option<OperatorKind>, output: &Scope) -> Option<Operator> {
+    if !output.unknown.is_empty() {
+        return None;
+    }
+    Some(Operator {
+        name: name?,
+        kind: kind?,
+        output: Fields::new(output.fields.clone()),
+    })
+}
+
+/// Results are flat JSON objects, unless they are the bytes of the input.
+fn check_results(declared: &Declared, results: &Scope, last: &Step, problems: &mut Problems) {
+    let passes_bytes = declared
+        .steps
+        .iter()
+        .all(|step| matches!(step.body, Some((_, Body::Filter(_)))));
+    if passes_bytes {
+        return;
+    }
+    let arrays = results
+        .fields
+        .iter()
+        .filter(|field| matches!(field.field_type, FieldType::Array(_)));
+    for array in arrays {
+        let text = format!(
+            "array `{}` cannot be written into results; explode it with flatMap, or drop it in a map",
+            array.name
+        );
+        problems.add(&last.path, text);
+    }
+}

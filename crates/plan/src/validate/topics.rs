@@ -1,0 +1,154 @@
+//! `spec.sinks`, `spec.deadLetter` and `spec.lateRecords`: the topics that Millrace writes.
+
+use millrace_crds::TopicSpec;
+
+use super::declared::{Body, Declared};
+use super::duration;
+use super::problems::Problems;
+use super::scope::Unique;
+use crate::{Sink, Source, Topic, TopicName};
+
+/// All written topics.
+pub(super) struct Topics {
+    pub(super) sinks: Vec<Sink>,
+    pub(super) dead_letter: Topic,
+    pub(super) late_records: Option<Topic>,
+}
+
+/// Checks the topics; none may be read by the same pipeline, and none may be written for two purposes.
+pub(super) fn check(declared: &Declared, source: Option<&Source>, problems: &mut Problems) -> Option<Topics> {
+    let mut taken = Taken::default();
+    for (index, topic) in source.into_iter().flat_map(|source| source.topics.iter().enumerate()) {
+        let path = match declared.source.kafka {
+            Some(_) => format!("spec.source.kafka.topics[{index}]"),
+            None => "spec.source.pipeline".to_owned(),
+        };
+        taken.0.push((topic.clone(), path));
+    }
+    let sinks = sinks(declared, &mut taken, problems);
+    let dead_letter = match declared.dead_letter {
+        Some(spec) => topic("spec.deadLetter.kafka", &spec.kafka, &mut taken, problems),
+        None => default_dead_letter(declared, &mut taken, problems),
+    };
+    let late_records = declared.late_records.map(|spec| {
+        if !declared
+            .steps
+            .iter()
+            .any(|step| matches!(step.body, Some((_, Body::Window(_)))))
+        {
+            problems.add("spec.lateRecords", "leave it out: without a window no record is late");
+        }
+        topic("spec.lateRecords.kafka", &spec.kafka, &mut taken, problems)
+    });
+    let late_records = match late_records {
+        None => None,
+        Some(topic) => Some(topic?),
+    };
+    Some(Topics {
+        sinks: sinks?,
+        dead_letter: dead_letter?,
+        late_records,
+    })
+}
+
+fn sinks(declared: &Declared, taken: &mut Taken, problems: &mut Problems) -> Option<Vec<Sink>> {
+    if declared.sinks.is_empty() {
+        problems.add("spec.sinks", "needs at least one sink");
+        return None;
+    }
+    let mut names = Unique::default();
+    let mut sinks = Vec::new();
+    for (index, spec) in declared.sinks.iter().enumerate() {
+        let path = format!("spec.sinks[{index}]");
+        names.insert("sink", &spec.name, &format!("{path}.name"), problems);
+        let topic = topic(&format!("{path}.kafka"), &spec.kafka, taken, problems);
+        sinks.extend(topic.map(|topic| Sink {
+            name: spec.name.clone(),
+            topic,
+        }));
+    }
+    (sinks.len() == declared.sinks.len()).then_some(sinks)
+}
+
+fn default_dead_letter(declared: &Declared, taken: &mut Taken, problems: &mut Problems) -> Option<Topic> {
+    // A missing or broken name is reported where it stands.
+    let name = TopicName::parse(&format!("{}-dead-letters", declared.name)).ok();
+    if name.is_none() && crate::names::is_dns_name(declared.name) {
+        problems.add(
+            "spec.deadLetter",
+            "is missing, and the name is too long for the default topic; name a topic",
+        );
+    }
+    let name = taken.claim(name?, "spec.deadLetter (by default)", problems)?;
+    Some(Topic {
+        name,
+        create: true,
+        partitions: None,
+        replication_factor: None,
+        retention: None,
+    })
+}
+
+fn topic(path: &str, spec: &TopicSpec, taken: &mut Taken, problems: &mut Problems) -> Option<Topic> {
+    let before = problems.len();
+    let name_path = format!("{path}.topic");
+    let name = problems.take(&name_path, TopicName::parse(&spec.topic));
+    let name = name.and_then(|name| taken.claim(name, &name_path, problems));
+    let create = spec.create.unwrap_or(true);
+    let settings = [
+        (
+            "partitions",
+            spec.partitions.is_some(),
+            spec.partitions.is_none_or(|n| (1..=10_000).contains(&n)),
+            "10000",
+        ),
+        (
+            "replicationFactor",
+            spec.replication_factor.is_some(),
+            spec.replication_factor.is_none_or(|n| (1..=32).contains(&n)),
+            "32",
+        ),
+        ("retention", spec.retention.is_some(), true, ""),
+    ];
+    for (setting, given, within, most) in settings {
+        if given && !create {
+            problems.add(
+                format!("{path}.{setting}"),
+                "is for topics that are created, and `create` is false",
+            );
+        } else if !within {
+            problems.add(format!("{path}.{setting}"), format!("must be between 1 and {most}"));
+        }
+    }
+    let retention = spec.retention.as_ref().and_then(|text| {
+        let path = format!("{path}.retention");
+        let retention = problems.take(&path, duration::parse(text))?;
+        if retention.is_zero() {
+            problems.add(path, "must be at least 1ms");
+        }
+        Some(retention)
+    });
+    let (partitions, replication_factor) = (spec.partitions, spec.replication_factor);
+    (problems.len() == before).then_some(Topic {
+        name: name?,
+        create,
+        partitions,
+        replication_factor,
+        retention,
+    })
+}
+
+/// Topics in use, with the place that uses each.
+#[derive(Default)]
+struct Taken(Vec<(TopicName, String)>);
+
+impl Taken {
+    fn claim(&mut self, name: TopicName, path: &str, problems: &mut Problems) -> Option<TopicName> {
+        if let Some((_, by)) = self.0.iter().find(|(taken, _)| *taken == name) {
+            problems.add(path, format!("topic `{name}` is used at {by} already"));
+            return None;
+        }
+        self.0.push((name.clone(), path.to_owned()));
+        Some(name)
+    }
+}

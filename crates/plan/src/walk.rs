@@ -1,0 +1,51 @@
+//! Ways to look at a plan from outside: the fields between operators, and all expressions of one.
+
+use crate::{Column, Expression, Fields, FlatMap, OperatorKind, Plan, Projection};
+
+impl Plan {
+    /// Fields that come into the operator at `position`.
+    pub fn fields_into(&self, position: usize) -> &Fields {
+        match position.checked_sub(1) {
+            None => &self.input,
+            Some(before) => &self.operators[before].output,
+        }
+    }
+
+    /// Fields that come out of the operator at `position`.
+    pub fn fields_out_of(&self, position: usize) -> &Fields {
+        &self.operators[position].output
+    }
+}
+
+/// Calls `visit` with every expression of an operator, in the order of the spec.
+pub fn visit_expressions<'a>(kind: &'a OperatorKind, visit: &mut dyn FnMut(&'a Expression)) {
+    match kind {
+        OperatorKind::Filter(filter) => visit(&filter.predicate),
+        OperatorKind::Map(projection) => visit_projection(projection, visit),
+        OperatorKind::FlatMap(FlatMap::Explode(_)) => {}
+        OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
+            for output in outputs {
+                output.predicate.iter().for_each(&mut *visit);
+                visit_projection(&output.projection, visit);
+            }
+        }
+        OperatorKind::Group(group) => group
+            .aggregates
+            .iter()
+            .filter_map(|a| a.argument.as_ref())
+            .for_each(visit),
+        OperatorKind::Window(window) => window
+            .aggregates
+            .iter()
+            .filter_map(|a| a.argument.as_ref())
+            .for_each(visit),
+    }
+}
+
+fn visit_projection<'a>(projection: &'a Projection, visit: &mut dyn FnMut(&'a Expression)) {
+    for column in &projection.columns {
+        if let Column::Computed(expression) = column {
+            visit(expression);
+        }
+    }
+}

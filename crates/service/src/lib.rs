@@ -1,0 +1,9 @@
+//! What every process of Millrace has: logs, `/healthz` `/readyz` `/metrics`, and one stop signal.
+
+mod admin;
+mod shutdown;
+mod telemetry;
+
+pub use admin::{Admin, Health};
+pub use shutdown::Shutdown;
+pub use telemetry::{LogFormat, init as init_logs};

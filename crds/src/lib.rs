@@ -1,0 +1,50 @@
+//! What a user may write: the two kinds of group `millrace.io`, version `v1alpha1`.
+//!
+//! These types are the raw side: they say what YAML is accepted, document it for `kubectl explain`, and check nothing
+//! beyond what the schema can express. The checked twin of each type lives in `millrace-plan` under the same file name.
+//!
+//! Order of the modules = order of the YAML.
+
+mod stream_pipeline;
+mod window_aggregation;
+
+mod source;
+
+mod schema;
+
+mod event_time;
+
+mod operators;
+
+mod window;
+
+mod aggregates;
+
+mod sink;
+
+mod checkpoint;
+
+pub mod crd;
+
+pub mod manifest;
+
+pub use aggregates::{AggregateFunction, AggregateSpec};
+pub use checkpoint::{CheckpointSpec, Delivery};
+pub use event_time::{EventTimeSpec, TimeUnit};
+pub use operators::{
+    ExplodeSpec, FilterSpec, FlatMapOutputSpec, FlatMapSpec, GroupBySpec, MapSpec, OperatorSpec, RenameSpec, SetSpec,
+};
+pub use schema::{FieldSpec, FieldType, ItemFieldSpec, ItemType, ItemsSpec, ScalarType, SchemaSpec};
+pub use sink::{DeadLetterSpec, LateRecordsSpec, SinkSpec, TopicSpec};
+pub use source::{
+    Format, KafkaSourceSpec, PipelineRef, SaslMechanism, SaslSpec, SecretKeyRef, SecuritySpec, SourceSpec, Start,
+    TlsSpec,
+};
+pub use stream_pipeline::{StreamPipeline, StreamPipelineSpec};
+pub use window::{TumblingSpec, WindowSpec};
+pub use window_aggregation::{WindowAggregation, WindowAggregationSpec};
+
+/// API group of both kinds.
+pub const GROUP: &str = "millrace.io";
+/// API version of both kinds.
+pub const VERSION: &str = "v1alpha1";

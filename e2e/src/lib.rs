@@ -1,0 +1,28 @@
+//! Whole-system tests on a real Kafka broker, and what they stand on. Nothing of Millrace is linked in: the tests start
+//! its programs as a user does, and judge them by what a reader of the topics sees.
+
+pub mod eventually;
+
+pub mod process;
+
+pub mod jars;
+
+pub mod certificates;
+
+pub mod broker;
+
+pub mod client;
+
+pub mod manifest;
+
+pub mod programs;
+
+pub mod flights;
+
+pub mod oracle;
+
+pub mod compare;
+
+pub mod scenario;
+
+pub mod bench;

@@ -1,0 +1,246 @@
+//! The January flights through one pipeline on a real broker: written in chunks, each only when the pipeline has come
+//! close behind, so that there is always work going on while runners are killed, join and leave.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use crate::client::{Client, Stored};
+use crate::eventually::eventually;
+use crate::flights;
+use crate::manifest::Manifest;
+use crate::programs::{Runner, Runners};
+
+/// Partitions of the source topic.
+pub const PARTITIONS: i32 = 4;
+/// Records written at a time.
+const CHUNK: usize = 500;
+/// Records by which the pipeline may be behind before more are written.
+const BACKLOG: i64 = 1500;
+/// Chunks, of 55, during which a runner is killed.
+const KILLS: [usize; 5] = [6, 14, 22, 30, 38];
+/// Chunks during which a third runner joins and leaves: it sees two kills of the others.
+const THIRD_JOINS: usize = 18;
+const THIRD_LEAVES: usize = 34;
+/// A killed runner's partitions wait for the end of its session, and a debug build on a busy machine is slow.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One pipeline between topics of its own.
+pub struct Scenario {
+    /// Group, state id and sink topic.
+    pub name: String,
+    /// Source topic.
+    pub source: String,
+    client: Client,
+    runners: Runners,
+    _folder: TempDir,
+}
+
+/// What was done to the runners, as proof that it happened while they worked.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// In the order in which they happened.
+    pub kills: Vec<Kill>,
+    /// Whether a third runner worked for a while and left in an orderly way.
+    pub third_came_and_went: bool,
+}
+
+/// State of the work right after a SIGKILL.
+#[derive(Clone, Copy, Debug)]
+pub struct Kill {
+    /// Records whose offsets the group had committed.
+    pub committed: i64,
+    /// Records in the source topic.
+    pub written: i64,
+}
+
+impl Faults {
+    /// Checks that the faults hit a pipeline at work: five kills, each after further progress, the last before the end,
+    /// most of them with records on their way (a kill may hit the instant after a commit), and a third runner.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.kills.len() == KILLS.len() && self.third_came_and_went,
+            "not all faults happened: {self:?}"
+        );
+        ensure!(
+            self.kills.iter().filter(|kill| kill.committed < kill.written).count() >= 3,
+            "nothing was going on: {self:?}"
+        );
+        ensure!(
+            self.kills.is_sorted_by(|one, next| one.committed < next.committed),
+            "no progress between: {self:?}"
+        );
+        ensure!(
+            self.kills
+                .iter()
+                .all(|kill| kill.committed > 0 && kill.committed < 26_000),
+            "too early or late: {self:?}"
+        );
+        Ok(())
+    }
+}
+
+impl Scenario {
+    /// Prepares `manifest` to read `source` and to be called `name`. `bootstrap` is what runners are told; `client` looks
+    /// from outside.
+    pub fn new(manifest: Manifest, client: Client, bootstrap: &str, source: &str, name: &str) -> Result<Self> {
+        Self::with_secrets(manifest, client, bootstrap, source, name, None)
+    }
+
+    /// Like [`Self::new`], with secrets in a folder.
+    pub fn with_secrets(
+        manifest: Manifest,
+        client: Client,
+        bootstrap: &str,
+        source: &str,
+        name: &str,
+        secrets: Option<&Path>,
+    ) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("millrace-e2e-").tempdir()?;
+        let plan = folder.path().join("pipeline.yaml");
+        manifest.between(bootstrap, source, name).save(&plan)?;
+        let mut runners = Runners::new(&plan, folder.path())?;
+        if let Some(secrets) = secrets {
+            runners = runners.with_secrets(secrets);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            source: source.to_owned(),
+            client,
+            runners,
+            _folder: folder,
+        })
+    }
+
+    /// How its runners are started.
+    pub fn runners(&self) -> &Runners {
+        &self.runners
+    }
+
+    /// Two runners, the January flights, no faults; ends when everything is committed.
+    pub fn run_undisturbed(&self) -> Result<()> {
+        let mut pair = [self.runners.start("runner-0")?, self.runners.start("runner-1")?];
+        self.wait_until_caught_up()?;
+        pair.iter_mut().try_for_each(leave)
+    }
+
+    /// Writes the January flights and then a closing record per partition, while two runners work: five times one of them
+    /// is killed and started again, and a third joins and leaves. Ends when everything is committed.
+    pub fn run_with_faults(&self) -> Result<Faults> {
+        let lines = flights::january()?;
+        let messages = lines
+            .iter()
+            .map(|line| flights::message(line))
+            .collect::<Result<Vec<_>>>()?;
+        let writer = self.client.writer()?;
+        let mut pair = [self.runners.start("runner-0")?, self.runners.start("runner-1")?];
+        let mut third = None;
+        let mut faults = Faults::default();
+        for (at, chunk) in messages.chunks(CHUNK).enumerate() {
+            let victim = KILLS.contains(&at).then_some(faults.kills.len() % 2);
+            if let Some(victim) = victim {
+                self.wait_for_commit(&mut pair[victim])?;
+            }
+            writer.write(&self.source, chunk.iter().cloned())?;
+            if let Some(victim) = victim {
+                pair[victim].process.kill()?;
+                faults.kills.push(Kill {
+                    committed: self.committed()?,
+                    written: self.written()?,
+                });
+                pair[victim] = self.runners.start(&format!("runner-{victim}"))?;
+            }
+            if at == THIRD_JOINS {
+                third = Some(self.runners.start("runner-2")?);
+            }
+            if at == THIRD_LEAVES {
+                let mut third = third.take().context("it has joined before")?;
+                self.wait_for_commit(&mut third)?;
+                leave(&mut third)?;
+                faults.third_came_and_went = true;
+            }
+            self.wait_until_close_behind()?;
+        }
+        writer.write(&self.source, flights::closing(PARTITIONS))?;
+        self.wait_until_caught_up()?;
+        pair.iter_mut().try_for_each(leave)?;
+        Ok(faults)
+    }
+
+    /// All that stands in the source topic.
+    pub fn input(&self) -> Result<Vec<Stored>> {
+        self.client.read_committed(&self.source)
+    }
+
+    /// All committed records of the sink topic.
+    pub fn output(&self) -> Result<Vec<Stored>> {
+        self.client.read_committed(&self.name)
+    }
+
+    /// All committed records of the topic `<name>-<suffix>`; none if there is no such topic.
+    pub fn aside(&self, suffix: &str) -> Result<Vec<Stored>> {
+        let topic = format!("{}-{suffix}", self.name);
+        if self.client.has_topic(&topic)? {
+            self.client.read_committed(&topic)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Waits until the group's committed offsets are the ends of the source topic.
+    pub fn wait_until_caught_up(&self) -> Result<()> {
+        let ends = self.client.high_watermarks(&self.source)?;
+        eventually(&format!("{} commits {ends:?}", self.name), PATIENCE, || {
+            Ok((self.client.committed(&self.name, &self.source)? == ends).then_some(()))
+        })
+    }
+
+    /// Checks that no transaction is left open on the sink: a reader of committed records gets to the very end.
+    pub fn check_no_transaction_hangs(&self) -> Result<()> {
+        eventually("the last stable offset is the high watermark", PATIENCE, || {
+            Ok((self.client.stable_ends(&self.name)? == self.client.high_watermarks(&self.name)?).then_some(()))
+        })
+    }
+
+    /// Records that the group has committed.
+    pub fn committed(&self) -> Result<i64> {
+        Ok(self.client.committed(&self.name, &self.source)?.iter().sum())
+    }
+
+    fn written(&self) -> Result<i64> {
+        Ok(self.client.high_watermarks(&self.source)?.iter().sum())
+    }
+
+    fn wait_until_close_behind(&self) -> Result<()> {
+        let written = self.written()?;
+        eventually(
+            &format!("{} comes close behind {written} records", self.name),
+            PATIENCE,
+            || Ok((self.committed()? >= written - BACKLOG).then_some(())),
+        )
+    }
+
+    fn wait_for_commit(&self, runner: &mut Runner) -> Result<()> {
+        eventually(
+            &format!("{} commits something", runner.process.name()),
+            PATIENCE,
+            || {
+                let commits = runner.metric("stream_checkpoint_duration_seconds_count")?;
+                Ok(commits.is_some_and(|commits| commits > 0.0).then_some(()))
+            },
+        )
+    }
+}
+
+fn leave(runner: &mut Runner) -> Result<()> {
+    let status = runner.process.terminate(Duration::from_secs(30))?;
+    ensure!(
+        status.success(),
+        "{} left with {status}:\n{}",
+        runner.process.name(),
+        runner.process.log_tail()
+    );
+    Ok(())
+}

@@ -1,0 +1,248 @@
+#!/usr/bin/env python3
+"""Computes what every example must give, in plain Python and without Millrace.
+
+    python3 expected.py           writes input.jsonl and expected*.jsonl of every example
+    python3 expected.py --check   exit code 1 if a file differs from what would be written
+
+Each function says in a few lines what a manifest means, record by record and with nothing clever, so that it can be
+read beside the manifest. Numbers are written as Millrace writes them: whole numbers as such, doubles with the fewest
+digits that read back the same.
+"""
+
+import gzip
+import json
+import math
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+HOUR = 3_600_000
+
+
+def flights(count):
+    """The first departures of January 2013, in the order in which they really left."""
+    with gzip.open(HERE / "data" / "flights-january.jsonl.gz", "rt", encoding="utf-8") as lines:
+        return [line.rstrip("\n") for _, line in zip(range(count), lines)]
+
+
+def records(lines):
+    return [json.loads(line) for line in lines]
+
+
+def encode(rows):
+    return [json.dumps(row, separators=(",", ":"), ensure_ascii=False) for row in rows]
+
+
+def filter_map():
+    lines = flights(1700)
+    results = []
+    for f in records(lines):
+        if f["dep_delay"] is None or not f["dep_delay"] > 60:
+            continue
+        arrived = f["arr_delay"] is not None
+        results.append({
+            "scheduled": f["ts"],
+            "carrier": f["carrier"],
+            "flight": f["flight"],
+            "dep_delay": f["dep_delay"],
+            "arr_delay": f["arr_delay"],
+            "route": f["origin"] + "-" + f["dest"],
+            "gain": f["dep_delay"] - f["arr_delay"] if arrived else None,
+            "mph": float(math.floor(f["distance"] * 60.0 / f["air_time"] + 0.5)) if arrived else None,
+            "severity": "severe" if f["dep_delay"] > 180 else "late",
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
+def tumbling_window():
+    lines = flights(1700)
+    size, out_of_order = HOUR, 4 * HOUR
+    newest, windows, results, late = None, {}, [], []
+    closed = set()
+
+    def close(watermark):
+        ready = [key for key in windows if key[0] + size - 1 <= watermark]
+        for key in sorted(ready, key=lambda key: key[0]):
+            closed.add(key)
+            delays = windows.pop(key)
+            known = [delay for delay in delays if delay is not None]
+            results.append({
+                "carrier": key[1],
+                "window_start": key[0],
+                "window_end": key[0] + size,
+                "is_final": True,
+                "flights": len(delays),
+                "avg_delay": sum(known) / len(known) if known else None,
+            })
+
+    for line, f in zip(lines, records(lines)):
+        newest = f["ts"] if newest is None else max(newest, f["ts"])
+        watermark = newest - out_of_order - 1
+        start = f["ts"] - f["ts"] % size
+        if start + size - 1 <= watermark:
+            late.append(line)
+        else:
+            assert (start, f["carrier"]) not in closed
+            windows.setdefault((start, f["carrier"]), []).append(f["dep_delay"])
+        close(watermark)
+    close(math.inf)
+    return {"input.jsonl": lines, "expected.jsonl": encode(results), "expected-late.jsonl": late}
+
+
+def group_by():
+    lines = flights(500)
+    seen, results = {}, []
+    for f in records(lines):
+        rows = seen.setdefault(f["carrier"], [])
+        rows.append(f["dep_delay"])
+        known = [delay for delay in rows if delay is not None]
+        mean = sum(known) / len(known) if known else None
+        spread = None
+        if len(known) > 1:
+            spread = math.sqrt(sum((delay - mean) ** 2 for delay in known) / (len(known) - 1))
+        results.append({
+            "carrier": f["carrier"],
+            "flights": len(rows),
+            "departed": len(known),
+            "minutes": sum(known) if known else None,
+            "earliest": min(known, default=None),
+            "latest": max(known, default=None),
+            "mean": mean,
+            "spread": spread,
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
+def flat_map():
+    days = {}
+    for f in records(flights(700)):
+        if f["tailnum"] is not None:
+            day = "2013-01-%02d" % (1 + (f["ts"] - 1_356_998_400_000) // (24 * HOUR))
+            days.setdefault((day, f["tailnum"]), []).append(f)
+    inputs, results = [], []
+    for (day, tailnum), legs in sorted(days.items(), key=lambda entry: entry[0]):
+        legs.sort(key=lambda f: f["ts"])
+        inputs.append({
+            "tailnum": tailnum,
+            "day": day,
+            "legs": [
+                {
+                    "scheduled": f["ts"],
+                    "flight": f["flight"],
+                    "origin": f["origin"],
+                    "dest": f["dest"],
+                    "dep_delay": f["dep_delay"],
+                    "air_time": f["air_time"],
+                }
+                for f in legs
+            ],
+        })
+        for leg, f in enumerate(legs, start=1):
+            if f["dep_delay"] is not None:
+                left = f["ts"] + f["dep_delay"] * 60_000
+                results.append({"tailnum": tailnum, "leg": leg, "event": "departure", "airport": f["origin"], "at": left})
+            if f["air_time"] is not None:
+                there = f["ts"] + (f["dep_delay"] + f["air_time"]) * 60_000
+                results.append({"tailnum": tailnum, "leg": leg, "event": "arrival", "airport": f["dest"], "at": there})
+    return {"input.jsonl": encode(inputs), "expected.jsonl": encode(results)}
+
+
+def pipeline_of_pipelines():
+    lines = filter_map()["expected.jsonl"]
+    size, offset = 6 * HOUR, 5 * HOUR
+    windows = {}
+    for f in records(lines):
+        # Out of order by a day at most: nothing here is late.
+        if f["gain"] is not None and f["gain"] < 0:
+            start = f["scheduled"] - (f["scheduled"] - offset) % size
+            windows.setdefault((start, f["carrier"]), []).append(f)
+    results = []
+    for (start, carrier), rows in sorted(windows.items(), key=lambda window: window[0][0]):
+        results.append({
+            "carrier": carrier,
+            "window_start": start,
+            "window_end": start + size,
+            "is_final": True,
+            "flights": len(rows),
+            "worst": min(f["gain"] for f in rows),
+            "mean_delay": sum(f["dep_delay"] for f in rows) / len(rows),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
+def damaged(at, line):
+    """Line `at` as it would arrive if something on the way had broken it, and the reason that it must be refused for."""
+    f = json.loads(line)
+    if at == 5:
+        return line[:40], "undecodable"
+    if at == 9:
+        return "[" + line + "]", "undecodable"
+    if at == 14:
+        return line + line, "undecodable"
+    if at == 23:
+        return line.replace('"dep_delay":', '"dep_delay":"late","was":'), "schema-mismatch"
+    if at == 31:
+        del f["ts"]
+        return encode([f])[0], "schema-mismatch"
+    if at == 38:
+        f["flight"] = 1e300
+        return encode([f])[0], "schema-mismatch"
+    if at == 44:
+        return line.replace('"arr_delay":', '"arr_delay":true,"was":'), "schema-mismatch"
+    if at == 52:
+        f["ts"] = "yesterday"
+        return encode([f])[0], "schema-mismatch"
+    return line, None
+
+
+def dead_letters():
+    lines, results, dead = [], [], []
+    for at, line in enumerate(flights(460)):
+        line, reason = damaged(at, line)
+        lines.append(line)
+        operator = "source"
+        if reason is None:
+            f = json.loads(line)
+            if f["dep_delay"] is None:
+                reason = "schema-mismatch"
+            elif f["arr_delay"] is not None and f["dep_delay"] == 0:
+                reason, operator = "expression-failed", "kept"
+            else:
+                percent = None
+                if f["arr_delay"] is not None:
+                    percent = f["arr_delay"] * 100
+                    # Whole numbers divide towards zero, as in SQL.
+                    percent = abs(percent) // abs(f["dep_delay"]) * (1 if (percent < 0) == (f["dep_delay"] < 0) else -1)
+                results.append({"ts": f["ts"], "carrier": f["carrier"], "flight": f["flight"], "percent": percent})
+        if reason is not None:
+            dead.append({"reason": reason, "operator": operator, "offset": at, "value": line})
+    return {"input.jsonl": lines, "expected.jsonl": encode(results), "expected-dead-letters.jsonl": encode(dead)}
+
+
+EXAMPLES = {
+    "01-filter-map": filter_map,
+    "02-tumbling-window": tumbling_window,
+    "03-group-by": group_by,
+    "04-flat-map": flat_map,
+    "05-dead-letters": dead_letters,
+    "06-pipeline-of-pipelines": pipeline_of_pipelines,
+}
+
+
+def main():
+    stale = []
+    for folder, compute in EXAMPLES.items():
+        for name, lines in compute().items():
+            path = HERE / folder / name
+            text = "".join(line + "\n" for line in lines)
+            if "--check" in sys.argv[1:]:
+                if not path.exists() or path.read_text(encoding="utf-8") != text:
+                    stale.append(str(path.relative_to(HERE)))
+            else:
+                path.write_text(text, encoding="utf-8")
+    if stale:
+        sys.exit("not what expected.py computes (run it to rewrite them): " + ", ".join(stale))
+
+
+if __name__ == "__main__":
+    main()

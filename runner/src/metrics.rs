@@ -1,0 +1,188 @@
+//! Every metric of a runner, by name, in one place. Labels are bounded: operators, reasons and partitions of one pipeline.
+
+use std::collections::HashMap;
+
+use millrace_engine::Reason;
+use millrace_plan::Plan;
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+};
+
+/// The label `operator` of what is read from the source.
+const SOURCE: &str = "source";
+/// The label `operator` of what is written to the sinks.
+const SINK: &str = "sink";
+/// The label `operator` of commits.
+const COMMIT: &str = "commit";
+
+/// What a runner counts and measures.
+pub struct Metrics {
+    /// Records read.
+    pub read: IntCounter,
+    /// Records written to each sink's topic, counted once however many sinks there are.
+    pub written: IntCounter,
+    /// Rows that each operator passed on.
+    pub passed: Vec<IntCounter>,
+    /// Dead letters.
+    pub dead: IntCounter,
+    /// Records that came after their window was closed.
+    pub late: IntCounter,
+    /// Seconds that a batch took through decoding and all operators.
+    pub batch_seconds: Histogram,
+    /// Seconds from the first record read after a commit until the next commit was acknowledged.
+    pub commit_latency_seconds: Histogram,
+    /// Seconds that a checkpoint and its commit took.
+    pub checkpoint_seconds: Histogram,
+    /// Bytes of the checkpoints of the latest commit.
+    pub checkpoint_bytes: Gauge,
+    /// Seconds since the latest acknowledged commit.
+    pub checkpoint_age_seconds: Gauge,
+    /// Commits that failed and were done again.
+    pub failed_commits: IntCounter,
+    /// Bytes fetched and not processed yet.
+    pub source_buffer: Gauge,
+    /// Bytes sent and not acknowledged yet.
+    pub sink_buffer: Gauge,
+    /// Groups that are remembered.
+    pub state_groups: Gauge,
+    /// Estimated bytes that are remembered.
+    pub state_bytes: Gauge,
+    /// Partitions assigned.
+    pub partitions: Gauge,
+    lag: IntGaugeVec,
+    watermark_delay: GaugeVec,
+    errors: HashMap<(Option<u16>, Reason), IntCounter>,
+}
+
+impl Metrics {
+    /// Registers all metrics for one pipeline.
+    pub fn register(plan: &Plan, registry: &Registry) -> Result<Self, prometheus::Error> {
+        let new = Registrar { plan, registry };
+        let events = new.counters("stream_events_processed_total", "Records that came out of each operator.")?;
+        let latency = new.histograms(
+            "stream_processing_latency_seconds",
+            "Seconds: operator `source` a batch through all operators; operator `commit` from reading a record to its commit.",
+        )?;
+        let buffer = new.gauges("stream_buffer_size", "Bytes waiting: fetched and not processed, or sent and not acknowledged.", "operator")?;
+        let errors = new.errors()?;
+        let passed = plan.operators.iter().map(|operator| events.with_label_values(&[operator.name.as_str()])).collect();
+        Ok(Self {
+            read: events.with_label_values(&[SOURCE]),
+            written: events.with_label_values(&[SINK]),
+            passed,
+            dead: new.counter("stream_dead_letters_total", "Records written to the dead-letter topic.")?,
+            late: new.counter("stream_late_records_total", "Records that came after their window was closed.")?,
+            batch_seconds: latency.with_label_values(&[SOURCE]),
+            commit_latency_seconds: latency.with_label_values(&[COMMIT]),
+            checkpoint_seconds: new.histogram("stream_checkpoint_duration_seconds", "Seconds that a checkpoint and its commit took.")?,
+            checkpoint_bytes: new.gauge("stream_checkpoint_size_bytes", "Bytes of the checkpoints written by the latest commit.")?,
+            checkpoint_age_seconds: new.gauge("stream_checkpoint_age_seconds", "Seconds since the latest acknowledged commit.")?,
+            failed_commits: new.counter("stream_commit_failures_total", "Commits that failed; their work was done again.")?,
+            source_buffer: buffer.with_label_values(&[SOURCE]),
+            sink_buffer: buffer.with_label_values(&[SINK]),
+            state_groups: new.gauge("stream_state_groups", "Groups that are remembered, over all windows.")?,
+            state_bytes: new.gauge("stream_state_size_bytes", "Estimated bytes that are remembered.")?,
+            partitions: new.gauge("stream_assigned_partitions", "Source partitions assigned to this runner.")?,
+            lag: new.partition_gauge("stream_lag_records", "Committed records of the partition that were not read yet.")?,
+            watermark_delay: new.partition_gauge_f64("stream_watermark_delay_seconds", "Seconds by which the partition's watermark is behind the clock.")?,
+            errors: error_counters(plan, &errors),
+        })
+    }
+
+    /// Counts one rejected record.
+    pub fn rejected(&self, operator: Option<u16>, reason: Reason) {
+        if let Some(counter) = self.errors.get(&(operator, reason)) {
+            counter.inc();
+        }
+    }
+
+    /// Sets how far one partition is behind.
+    pub fn partition(&self, topic: &str, partition: i32, lag: Option<i64>, watermark_delay: Option<f64>) {
+        let labels = [topic, &partition.to_string()];
+        // Unknown is absent, never zero.
+        match lag {
+            Some(lag) => self.lag.with_label_values(&labels).set(lag),
+            None => drop(self.lag.remove_label_values(&labels)),
+        }
+        match watermark_delay {
+            Some(delay) => self.watermark_delay.with_label_values(&labels).set(delay),
+            None => drop(self.watermark_delay.remove_label_values(&labels)),
+        }
+    }
+
+    /// Forgets a partition that went to another runner.
+    pub fn forget(&self, topic: &str, partition: i32) {
+        self.partition(topic, partition, None, None);
+    }
+}
+
+fn error_counters(plan: &Plan, errors: &IntCounterVec) -> HashMap<(Option<u16>, Reason), IntCounter> {
+    let mut counters = HashMap::new();
+    for reason in Reason::ALL {
+        counters.insert((None, reason), errors.with_label_values(&[SOURCE, reason.as_str()]));
+        for (position, operator) in plan.operators.iter().enumerate() {
+            let counter = errors.with_label_values(&[operator.name.as_str(), reason.as_str()]);
+            counters.insert((Some(position as u16), reason), counter);
+        }
+    }
+    counters
+}
+
+/// Gives every metric the labels of the pipeline.
+struct Registrar<'a> {
+    plan: &'a Plan,
+    registry: &'a Registry,
+}
+
+impl Registrar<'_> {
+    fn opts(&self, name: &str, help: &str) -> Opts {
+        Opts::new(name, help).const_label("namespace", &self.plan.namespace).const_label("pipeline", &self.plan.name)
+    }
+
+    fn keep<M: prometheus::core::Collector + Clone + 'static>(&self, metric: M) -> Result<M, prometheus::Error> {
+        self.registry.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+        self.keep(IntCounter::with_opts(self.opts(name, help))?)
+    }
+
+    fn counters(&self, name: &str, help: &str) -> Result<IntCounterVec, prometheus::Error> {
+        self.keep(IntCounterVec::new(self.opts(name, help), &["operator"])?)
+    }
+
+    fn errors(&self) -> Result<IntCounterVec, prometheus::Error> {
+        let opts = self.opts("stream_errors_total", "Records rejected by each operator (`source` while decoding), by reason.");
+        self.keep(IntCounterVec::new(opts, &["operator", "reason"])?)
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        self.keep(Gauge::with_opts(self.opts(name, help))?)
+    }
+
+    fn gauges(&self, name: &str, help: &str, label: &str) -> Result<GaugeVec, prometheus::Error> {
+        self.keep(GaugeVec::new(self.opts(name, help), &[label])?)
+    }
+
+    fn partition_gauge(&self, name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+        self.keep(IntGaugeVec::new(self.opts(name, help), &["topic", "partition"])?)
+    }
+
+    fn partition_gauge_f64(&self, name: &str, help: &str) -> Result<GaugeVec, prometheus::Error> {
+        self.keep(GaugeVec::new(self.opts(name, help), &["topic", "partition"])?)
+    }
+
+    fn histogram(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        self.keep(Histogram::with_opts(self.buckets(name, help))?)
+    }
+
+    fn histograms(&self, name: &str, help: &str) -> Result<HistogramVec, prometheus::Error> {
+        self.keep(HistogramVec::new(self.buckets(name, help), &["operator"])?)
+    }
+
+    fn buckets(&self, name: &str, help: &str) -> HistogramOpts {
+        let buckets = vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+        HistogramOpts { common_opts: self.opts(name, help), buckets }
+    }
+}

@@ -1,0 +1,180 @@
+//! Effects of a step become records of the open transaction: results to the sinks, bad records to the dead letters.
+
+use millrace_connect::{Delivered, Error, Header, Producer, Records, SendError};
+use millrace_engine::{Bytes, Effects, Emit, Reason, Rejected, Target};
+use millrace_plan::{Plan, Topic, TopicName};
+
+use crate::metrics::Metrics;
+
+/// Longest value of a dead letter, so that it fits, with its headers, into a topic with Kafka's default limit of 1 MiB.
+/// What is longer is cut, and the header `millrace.cut` says how long it was.
+const LONGEST_DEAD_LETTER: usize = 900 * 1024;
+
+/// The topics of a pipeline by the number under which the producer knows them.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    topics: Vec<Topic>,
+    sinks: u16,
+    dead_letters: u16,
+    late_records: Option<u16>,
+}
+
+impl Routes {
+    /// All topics that the plan writes.
+    pub fn of(plan: &Plan) -> Self {
+        let mut topics: Vec<Topic> = plan.sinks.iter().map(|sink| sink.topic.clone()).collect();
+        let sinks = topics.len() as u16;
+        let dead_letters = sinks;
+        topics.push(plan.dead_letter.clone());
+        let late_records = plan.late_records.clone().map(|topic| {
+            topics.push(topic);
+            dead_letters + 1
+        });
+        Self { topics, sinks, dead_letters, late_records }
+    }
+
+    /// The topics, in the order of their numbers.
+    pub fn topics(&self) -> &[Topic] {
+        &self.topics
+    }
+
+    /// Their names, in the same order.
+    pub fn names(&self) -> Vec<TopicName> {
+        self.topics.iter().map(|topic| topic.name.clone()).collect()
+    }
+}
+
+/// Where a step's input stands, for the bytes that effects borrow from it and for the headers of dead letters.
+pub struct Origin<'a, R> {
+    /// The records of the step; None for the end of the input.
+    pub records: Option<&'a R>,
+    /// Name of the source topic.
+    pub topic: &'a str,
+    /// Number of the partition.
+    pub partition: i32,
+}
+
+/// Sends what steps ask for.
+pub struct Output<'a, P> {
+    /// Writes.
+    pub producer: &'a mut P,
+    /// To these topics.
+    pub routes: &'a Routes,
+    /// Names of operators.
+    pub plan: &'a Plan,
+    /// Counts.
+    pub metrics: &'a Metrics,
+}
+
+impl<P: Producer> Output<'_, P> {
+    /// Sends everything that a step asked for.
+    pub fn send<R: Records>(&mut self, effects: &Effects, origin: &Origin<'_, R>) -> Result<(), Error> {
+        for emit in &effects.emits {
+            match self.result(effects, emit, origin) {
+                Err(SendError::TooLarge { bytes, limit, .. }) if emit.headers_of.is_some() => {
+                    let message = format!("the result has {bytes} bytes, more than the {limit} that a record may have");
+                    self.rejected(effects, &too_large(emit, message), origin)?;
+                }
+                sent => sent?,
+            }
+        }
+        for rejected in &effects.rejected {
+            self.rejected(effects, rejected, origin)?;
+        }
+        self.metrics.written.inc_by(effects.emits.len() as u64);
+        Ok(())
+    }
+
+    fn result<R: Records>(&mut self, effects: &Effects, emit: &Emit, origin: &Origin<'_, R>) -> Result<(), SendError> {
+        let input = |at: u32| origin.records.map(|records| records.get(at as usize));
+        let key = effects.resolve(emit.key, |at| input(at)?.key);
+        let value = effects.resolve(emit.value, |at| input(at)?.value);
+        let headers = emit.headers_of.map(|at| OwnedHeaders::of(origin.records, at)).unwrap_or_default();
+        let headers = headers.borrow();
+        for sink in 0..self.routes.sinks {
+            let record = Delivered { key, value, timestamp: emit.timestamp, headers: &headers };
+            self.producer.send(sink, origin.partition, record)?;
+        }
+        Ok(())
+    }
+
+    fn rejected<R: Records>(&mut self, effects: &Effects, rejected: &Rejected, origin: &Origin<'_, R>) -> Result<(), Error> {
+        self.metrics.rejected(rejected.operator, rejected.reason);
+        let topic = match rejected.target {
+            Target::DeadLetters => {
+                self.metrics.dead.inc();
+                Some(self.routes.dead_letters)
+            }
+            Target::LateRecords => {
+                self.metrics.late.inc();
+                self.routes.late_records
+            }
+        };
+        topic.map_or(Ok(()), |topic| self.letter(topic, effects, rejected, origin))
+    }
+
+    /// Writes a rejected record with headers that say where it is from and why it is here.
+    fn letter<R: Records>(
+        &mut self,
+        topic: u16,
+        effects: &Effects,
+        rejected: &Rejected,
+        origin: &Origin<'_, R>,
+    ) -> Result<(), Error> {
+        let record = rejected.input.and_then(|at| origin.records.map(|records| records.get(at as usize)));
+        let value = effects.resolve(rejected.row, |_| None).or_else(|| record.and_then(|record| record.value));
+        let cut = value.map(|value| &value[..value.len().min(LONGEST_DEAD_LETTER)]);
+        let plan = self.plan;
+        let operator = rejected.operator.map_or("source", |position| plan.operators[position as usize].name.as_str());
+        let (partition, length) = (origin.partition.to_string(), value.map_or(0, <[u8]>::len).to_string());
+        let offset = record.map(|record| record.offset.to_string());
+        let timestamp = record.map(|record| record.timestamp.to_string());
+
+        let original = rejected.input.map(|at| OwnedHeaders::of(origin.records, at)).unwrap_or_default();
+        let mut headers = original.borrow();
+        headers.push(("millrace.error", Some(rejected.message.as_bytes())));
+        headers.push(("millrace.reason", Some(rejected.reason.as_str().as_bytes())));
+        headers.push(("millrace.operator", Some(operator.as_bytes())));
+        headers.push(("millrace.topic", Some(origin.topic.as_bytes())));
+        headers.push(("millrace.partition", Some(partition.as_bytes())));
+        headers.extend(offset.as_ref().map(|offset| ("millrace.offset", Some(offset.as_bytes()))));
+        headers.extend(timestamp.as_ref().map(|timestamp| ("millrace.timestamp", Some(timestamp.as_bytes()))));
+        if cut != value {
+            headers.push(("millrace.cut", Some(length.as_bytes())));
+        }
+        let timestamp = record.map_or(0, |record| record.timestamp);
+        let letter = Delivered { key: record.and_then(|record| record.key), value: cut, timestamp, headers: &headers };
+        Ok(self.producer.send(topic, origin.partition, letter)?)
+    }
+}
+
+/// What becomes of a record whose result cannot be written.
+fn too_large(emit: &Emit, message: String) -> Rejected {
+    Rejected {
+        target: Target::DeadLetters,
+        input: emit.headers_of,
+        row: Bytes::Null,
+        operator: None,
+        reason: Reason::ResultTooLarge,
+        message,
+    }
+}
+
+/// Headers copied out of a connector's buffer. Most records have none, and then nothing is allocated.
+#[derive(Default)]
+struct OwnedHeaders(Vec<(String, Option<Vec<u8>>)>);
+
+impl OwnedHeaders {
+    fn of<R: Records>(records: Option<&R>, at: u32) -> Self {
+        let mut headers = Vec::new();
+        if let Some(records) = records {
+            let mut copy = |name: &str, value: Option<&[u8]>| headers.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+            records.headers(at as usize, &mut copy);
+        }
+        Self(headers)
+    }
+
+    fn borrow(&self) -> Vec<Header<'_>> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! From what the group has committed back to running tasks. The committed metadata decides alone: nothing is guessed, and
+//! what cannot be loaded stops the runner instead of starting from somewhere.
+
+use std::sync::Arc;
+
+use millrace_connect::store::{CheckpointStore, Place, Reference, StoreError};
+use millrace_connect::{Committed, Consumer, Partition};
+use millrace_engine::checkpoint::Checkpoint;
+use millrace_engine::{Chain, Program};
+use millrace_plan::{Plan, Start};
+
+use crate::error::Error;
+use crate::task::Task;
+
+/// What recovery reads from.
+pub struct Recovery<'a, S> {
+    /// The compiled plan.
+    pub program: &'a Arc<Program>,
+    /// Where checkpoints are.
+    pub store: &'a mut S,
+    /// Which cluster the offsets belong to.
+    pub cluster_id: &'a str,
+}
+
+impl<S: CheckpointStore> Recovery<'_, S> {
+    /// Brings the tasks of `partitions` back to what was last committed for them.
+    pub fn tasks<C: Consumer>(&mut self, consumer: &mut C, partitions: &[Partition]) -> Result<Vec<Task>, Error> {
+        let committed = consumer.committed(partitions)?;
+        let task = |(partition, committed): (&Partition, Option<Committed>)| match committed {
+            None => self.begin(consumer, *partition),
+            Some(committed) => self.resume(*partition, &committed),
+        };
+        partitions.iter().zip(committed).map(task).collect()
+    }
+
+    /// The group has never committed this partition: it starts where the spec says, and with the first commit that
+    /// becomes a fact.
+    fn begin<C: Consumer>(&mut self, consumer: &mut C, partition: Partition) -> Result<Task, Error> {
+        let start = match self.program.plan().source.start {
+            Start::Earliest => millrace_connect::Start::Earliest,
+            Start::Latest => millrace_connect::Start::Latest,
+        };
+        let position = consumer.resolve(partition, start)?;
+        let place = place(self.program.plan(), partition);
+        tracing::info!(topic = %place.topic, partition = place.partition, offset = position, "starting a partition");
+        Ok(Task::fresh(place, self.program, position))
+    }
+
+    fn resume(&mut self, partition: Partition, committed: &Committed) -> Result<Task, Error> {
+        let plan = self.program.plan();
+        let place = place(plan, partition);
+        let at = format!("partition {} of topic `{}` at offset {}", place.partition, place.topic, committed.offset);
+        let reference = match committed.metadata.parse::<Reference>() {
+            Ok(reference) => reference,
+            // Stateless work may start anywhere that a person sets the offset to.
+            Err(_) if !plan.is_stateful() => Reference::Stateless,
+            Err(why) => {
+                return Err(Error::Stop(format!(
+                    "{at}: {why}. State would not match the offset. Give the pipeline a new `stateId` to start afresh, \
+                     or restore the group's offsets"
+                )));
+            }
+        };
+        let mut task = Task::fresh(place, self.program, committed.offset);
+        if let Reference::Checkpoint(checkpoint) = &reference {
+            let bytes = self.store.load(&task.place, checkpoint).map_err(|why| unusable(&at, &why))?;
+            self.load(&mut task.chain, &task.place, committed.offset, &bytes)
+                .map_err(|why| Error::Stop(format!("{at}: checkpoint {}: {why}", checkpoint.id)))?;
+        }
+        tracing::info!(topic = %task.place.topic, partition = task.place.partition, offset = committed.offset, %reference, "resuming a partition");
+        task.committed = Some((committed.offset, reference));
+        Ok(task)
+    }
+
+    fn load(&self, chain: &mut Chain, place: &Place, offset: i64, bytes: &[u8]) -> Result<(), String> {
+        let checkpoint = Checkpoint::decode(bytes).map_err(|why| why.to_string())?;
+        let found = &checkpoint.identity;
+        let same = [
+            ("state id", found.state_id.as_str(), place.state_id.as_str()),
+            ("cluster", found.cluster_id.as_str(), self.cluster_id),
+            ("topic", found.topic.as_str(), place.topic.as_str()),
+            ("partition", &found.partition.to_string(), &place.partition.to_string()),
+            ("offset", &found.offset.to_string(), &offset.to_string()),
+        ];
+        for (what, found, expected) in same {
+            if found != expected {
+                return Err(format!("it belongs to {what} `{found}`, not to `{expected}`"));
+            }
+        }
+        chain.load(checkpoint.newest_event_time, &checkpoint.sections)
+    }
+}
+
+/// Where a partition's checkpoints are.
+pub fn place(plan: &Plan, partition: Partition) -> Place {
+    Place {
+        state_id: plan.state_id.clone(),
+        topic: plan.source.topics[partition.topic as usize].clone(),
+        partition: partition.number.unsigned_abs(),
+    }
+}
+
+fn unusable(at: &str, why: &StoreError) -> Error {
+    Error::Stop(format!("{at}: {why}. Bring the volume back, or give the pipeline a new `stateId` to start afresh"))
+}

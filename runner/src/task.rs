@@ -1,0 +1,41 @@
+//! One stage on one input partition: its chain, and how far it has come.
+
+use std::sync::Arc;
+
+use millrace_connect::store::{Checkpoint, Place, Reference};
+use millrace_engine::{Chain, Program};
+
+/// One partition's work.
+#[derive(Debug)]
+pub struct Task {
+    /// Where its checkpoints are.
+    pub place: Place,
+    /// Operators and their state.
+    pub chain: Chain,
+    /// Next offset to read.
+    pub position: i64,
+    /// What was last committed; None before the first commit of the group.
+    pub committed: Option<(i64, Reference)>,
+    /// Whether state changed since then.
+    pub changed: bool,
+}
+
+impl Task {
+    /// A task that has seen nothing and starts at `position`.
+    pub fn fresh(place: Place, program: &Arc<Program>, position: i64) -> Self {
+        Self { place, chain: Chain::new(Arc::clone(program)), position, committed: None, changed: false }
+    }
+
+    /// Whether a commit would change anything.
+    pub fn needs_commit(&self) -> bool {
+        self.changed || self.committed.as_ref().is_none_or(|(offset, _)| *offset != self.position)
+    }
+
+    /// The checkpoint that the latest commit names.
+    pub fn committed_checkpoint(&self) -> Option<&Checkpoint> {
+        match &self.committed {
+            Some((_, Reference::Checkpoint(checkpoint))) => Some(checkpoint),
+            _ => None,
+        }
+    }
+}

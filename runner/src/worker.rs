@@ -1,0 +1,303 @@
+//! The loop of a runner: read, step, send, commit; and what happens when partitions come and go or a commit fails.
+//!
+//! One thread calls [`Worker::turn`] again and again. All partitions of the runner share one open transaction.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrace_connect::store::CheckpointStore;
+use millrace_connect::{CommitError, Connector, Consumer, Event, Partition, Producer, Records, Start};
+use millrace_engine::{Effects, Input, Program, Record};
+
+use crate::commit::{Checkpointed, commit};
+use crate::error::Error;
+use crate::metrics::Metrics;
+use crate::output::{Origin, Output, Routes};
+use crate::recover::Recovery;
+use crate::task::Task;
+
+type RecordsOf<C> = <<C as Connector>::Consumer as Consumer>::Records;
+
+/// How long to wait before a checkpoint that the disk refused is tried again.
+const DISK_PAUSE: Duration = Duration::from_secs(1);
+
+/// One runner's share of a pipeline.
+pub struct Worker<C: Connector, S> {
+    connector: C,
+    store: S,
+    program: Arc<Program>,
+    transactional_id: String,
+    routes: Routes,
+    metrics: Arc<Metrics>,
+    cluster_id: String,
+    consumer: C::Consumer,
+    producer: C::Producer,
+    membership: C::Membership,
+    tasks: BTreeMap<Partition, Task>,
+    effects: Effects,
+    next_commit: Instant,
+    uncommitted_since: Option<Instant>,
+    last_commit: Option<Instant>,
+}
+
+impl<C: Connector, S: CheckpointStore> Worker<C, S> {
+    /// Opens both sides of the broker and joins the group; partitions come later, by `turn`.
+    /// `runner_id` is this runner's name, unique in its pipeline and the same after a restart.
+    pub fn open(
+        connector: C,
+        store: S,
+        program: Arc<Program>,
+        metrics: Arc<Metrics>,
+        runner_id: &str,
+    ) -> Result<Self, Error> {
+        let plan = program.plan();
+        let routes = Routes::of(plan);
+        let transactional_id = format!("millrace-{}-{runner_id}", plan.state_id);
+        let producer = connector.open_producer(&transactional_id, &routes.names())?;
+        let mut consumer = connector.open_consumer()?;
+        let cluster_id = consumer.cluster_id()?;
+        let membership = consumer.membership()?;
+        Ok(Self {
+            transactional_id,
+            routes,
+            next_commit: Instant::now() + program.plan().checkpoint_interval,
+            connector,
+            store,
+            program,
+            metrics,
+            cluster_id,
+            consumer,
+            producer,
+            membership,
+            tasks: BTreeMap::new(),
+            effects: Effects::default(),
+            uncommitted_since: None,
+            last_commit: None,
+        })
+    }
+
+    /// Does the next thing there is to do, waiting at most `patience` for it. Returns whether there was anything.
+    pub fn turn(&mut self, patience: Duration) -> Result<bool, Error> {
+        let patience = patience.min(self.next_commit.saturating_duration_since(Instant::now()));
+        let found = match self.consumer.poll(patience)? {
+            Event::Idle => false,
+            Event::Assigned(partitions) => self.take(&partitions).map(|()| true)?,
+            Event::Revoked { partitions, lost } => self.give(&partitions, lost).map(|()| true)?,
+            Event::Records(records) => self.process(&records).map(|()| true)?,
+        };
+        if Instant::now() >= self.next_commit {
+            self.commit()?;
+        }
+        Ok(found)
+    }
+
+    /// Commits everything done so far, if anything was done.
+    pub fn commit(&mut self) -> Result<(), Error> {
+        self.next_commit = Instant::now() + self.program.plan().checkpoint_interval;
+        self.observe();
+        if !self.producer.has_open_transaction() && !self.tasks.values().any(Task::needs_commit) {
+            return Ok(());
+        }
+        let Some(durable) = self.checkpoint()? else { return Ok(()) };
+        let started = Instant::now();
+        let bytes: usize = durable.iter().map(Checkpointed::bytes).sum();
+        match commit(&mut self.producer, durable, &self.membership) {
+            Ok(acknowledged) => {
+                self.metrics.checkpoint_seconds.observe(started.elapsed().as_secs_f64());
+                self.metrics.checkpoint_bytes.set(bytes as f64);
+                self.acknowledge(acknowledged);
+                Ok(())
+            }
+            Err(CommitError::Fenced(why)) => Err(Error::Fenced(why)),
+            Err(failed @ (CommitError::Aborted(_) | CommitError::Indefinite(_))) => {
+                tracing::warn!(%failed, "starting again from what was committed");
+                self.start_again()
+            }
+        }
+    }
+
+    /// Tells every chain that its input has ended, and commits what that brings. Only for finite inputs.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        for (partition, task) in &mut self.tasks {
+            self.effects.clear();
+            task.chain.step(Input::End, &mut self.effects);
+            task.changed = true;
+            let topic = task.place.topic.as_str();
+            let origin = Origin::<RecordsOf<C>> { records: None, topic, partition: partition.number };
+            let (plan, metrics) = (self.program.plan(), &*self.metrics);
+            Output { producer: &mut self.producer, routes: &self.routes, plan, metrics }.send(&self.effects, &origin)?;
+        }
+        self.commit()
+    }
+
+    /// Commits and leaves the group.
+    pub fn leave(mut self) -> Result<(), Error> {
+        let committed = self.commit();
+        self.consumer.close();
+        committed
+    }
+
+    /// The end of each partition right now, given how many partitions each source topic has.
+    pub fn ends(&mut self, partitions: &[u32]) -> Result<BTreeMap<Partition, i64>, Error> {
+        let mut ends = BTreeMap::new();
+        for (topic, count) in (0..).zip(partitions) {
+            for number in 0..*count as i32 {
+                let partition = Partition { topic, number };
+                ends.insert(partition, self.consumer.resolve(partition, Start::Latest)?);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Next offset to read of each partition that this runner has.
+    pub fn positions(&self) -> impl Iterator<Item = (Partition, i64)> {
+        self.tasks.iter().map(|(partition, task)| (*partition, task.position))
+    }
+
+    /// Takes new partitions over from what was last committed for them.
+    fn take(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        // Membership goes with the assignment: asked for later, it could vouch for partitions that are gone.
+        self.membership = self.consumer.membership()?;
+        self.load(partitions)
+    }
+
+    /// Lets partitions go: with a last commit, or, where they are another runner's already, without a trace.
+    fn give(&mut self, partitions: &[Partition], lost: bool) -> Result<(), Error> {
+        tracing::info!(count = partitions.len(), lost, "partitions leave this runner");
+        let mut committed = Ok(());
+        if !lost {
+            // The group's generation has risen already; with the old one the broker would refuse this commit.
+            self.membership = self.consumer.membership()?;
+            committed = self.commit();
+        }
+        for partition in partitions {
+            if let Some(task) = self.tasks.remove(partition) {
+                self.metrics.forget(task.place.topic.as_str(), partition.number);
+            }
+        }
+        self.consumer.release(partitions)?;
+        committed?;
+        if lost && self.producer.has_open_transaction() {
+            // It holds results of partitions that are not ours any more.
+            self.start_again()?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, records: &RecordsOf<C>) -> Result<(), Error> {
+        let partition = records.partition();
+        let Some(task) = self.tasks.get_mut(&partition) else { return Ok(()) };
+        let view = |at: usize| {
+            let record = records.get(at);
+            Record { offset: record.offset, timestamp: record.timestamp, key: record.key, value: record.value }
+        };
+        let input: Vec<Record<'_>> = (0..records.len()).map(view).collect();
+        if !input.is_empty() {
+            let started = Instant::now();
+            self.uncommitted_since.get_or_insert(started);
+            self.effects.clear();
+            task.chain.step(Input::Records(&input), &mut self.effects);
+            task.changed = true;
+            self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
+            self.metrics.read.inc_by(input.len() as u64);
+            for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
+                counter.inc_by(*passed);
+            }
+            let topic = task.place.topic.as_str();
+            let origin = Origin { records: Some(records), topic, partition: partition.number };
+            let (plan, metrics) = (self.program.plan(), &*self.metrics);
+            let mut output = Output { producer: &mut self.producer, routes: &self.routes, plan, metrics };
+            if let Err(error) = output.send(&self.effects, &origin) {
+                return self.sending_failed(error);
+            }
+        }
+        task.position = task.position.max(records.next_offset());
+        self.producer.poll().or_else(|error| self.sending_failed(error))
+    }
+
+    fn sending_failed(&mut self, error: millrace_connect::Error) -> Result<(), Error> {
+        match Error::from(error) {
+            Error::Away(why) => {
+                tracing::warn!(%why, "sending failed: starting again from what was committed");
+                self.start_again()
+            }
+            stop => Err(stop),
+        }
+    }
+
+    /// Forgets everything that was not committed. A new producer ends the old transaction, one way or the other, and
+    /// what the group has committed then is the truth.
+    fn start_again(&mut self) -> Result<(), Error> {
+        self.metrics.failed_commits.inc();
+        self.producer = self.connector.open_producer(&self.transactional_id, &self.routes.names())?;
+        let partitions: Vec<Partition> = self.tasks.keys().copied().collect();
+        self.load(&partitions)
+    }
+
+    fn load(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        let mut recovery = Recovery { program: &self.program, store: &mut self.store, cluster_id: &self.cluster_id };
+        let tasks = recovery.tasks(&mut self.consumer, partitions)?;
+        let offsets: Vec<(Partition, i64)> =
+            partitions.iter().zip(&tasks).map(|(partition, task)| (*partition, task.position)).collect();
+        self.consumer.resume_at(&offsets)?;
+        self.tasks.extend(partitions.iter().copied().zip(tasks));
+        Ok(())
+    }
+
+    /// Makes the state of every task that moved durable; None if the disk refused, to be tried again.
+    fn checkpoint(&mut self) -> Result<Option<Vec<Checkpointed>>, Error> {
+        let mut durable = Vec::new();
+        for (partition, task) in self.tasks.iter().filter(|(_, task)| task.needs_commit()) {
+            match Checkpointed::save(*partition, task, &self.cluster_id, &mut self.store) {
+                Ok(saved) => durable.push(saved),
+                Err(error) if error.is_fatal() => return Err(Error::Stop(error.to_string())),
+                Err(error) => {
+                    tracing::error!(%error, "no checkpoint, so no commit: trying again");
+                    self.next_commit = Instant::now() + DISK_PAUSE;
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(durable))
+    }
+
+    fn acknowledge(&mut self, acknowledged: crate::commit::Acknowledged) {
+        if let Some(since) = self.uncommitted_since.take() {
+            self.metrics.commit_latency_seconds.observe((acknowledged.at - since).as_secs_f64());
+        }
+        self.last_commit = Some(acknowledged.at);
+        let keep = self.program.plan().checkpoint_retain;
+        for (partition, offset, reference) in acknowledged.positions {
+            let Some(task) = self.tasks.get_mut(&partition) else { continue };
+            task.committed = Some((offset, reference));
+            task.changed = false;
+            if let Some(checkpoint) = task.committed_checkpoint()
+                && let Err(error) = self.store.retain(&task.place, checkpoint, keep)
+            {
+                tracing::warn!(%error, "old checkpoints stay");
+            }
+        }
+    }
+
+    /// Brings the gauges up to date.
+    fn observe(&mut self) {
+        let metrics = &self.metrics;
+        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let (mut groups, mut bytes) = (0, 0);
+        for (partition, task) in &self.tasks {
+            let size = task.chain.state_size();
+            groups += size.groups;
+            bytes += size.bytes;
+            let lag = self.consumer.lag(*partition, task.position);
+            let delay = task.chain.watermark().map(|watermark| wall.as_secs_f64() - watermark as f64 / 1000.0);
+            metrics.partition(task.place.topic.as_str(), partition.number, lag, delay);
+        }
+        metrics.state_groups.set(groups as f64);
+        metrics.state_bytes.set(bytes as f64);
+        metrics.partitions.set(self.tasks.len() as f64);
+        metrics.source_buffer.set(self.consumer.buffered_bytes() as f64);
+        metrics.sink_buffer.set(self.producer.buffered_bytes() as f64);
+        metrics.checkpoint_age_seconds.set(self.last_commit.map_or(0.0, |at| at.elapsed().as_secs_f64()));
+    }
+}
