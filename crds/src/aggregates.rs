@@ -4,10 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One aggregate.
+//
+// `function` is reserved in CEL; `__function__` is how Kubernetes writes such a field in rules.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "self.function == 'count' || has(self.expression)", "message": "every function but count needs an expression"}
+    {"rule": "self.__function__ == 'count' || has(self.expression)", "message": "every function but count needs an expression"}
 ]))]
 pub struct AggregateSpec {
     /// Name of the result.

@@ -61,7 +61,8 @@ pub struct MapSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["from"]))]
     pub rename: Vec<RenameSpec>,
-    /// Input fields that stay, in this order; all others go. A renamed field stays without standing here.
+    /// Input fields that stay, in this order; all others go. A renamed field stays without standing here, after
+    /// those that do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub keep: Option<Vec<String>>,

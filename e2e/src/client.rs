@@ -17,6 +17,8 @@ use rdkafka::message::{Header, Headers, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use crate::eventually::eventually;
+
 const ANSWER: Duration = Duration::from_secs(20);
 
 /// Settings of a client on one broker.
@@ -109,7 +111,7 @@ impl Client {
         for outcome in block_on(admin.create_topics([&new], &options))? {
             outcome.map_err(|(topic, code)| anyhow::anyhow!("cannot create topic {topic}: {code}"))?;
         }
-        crate::eventually::eventually(&format!("topic {topic} has leaders"), ANSWER, || {
+        eventually(&format!("topic {topic} has leaders"), ANSWER, || {
             let metadata = admin.inner().fetch_metadata(Some(topic), ANSWER)?;
             let ready = metadata.topics().iter().any(|found| {
                 found.partitions().len() == partitions as usize
@@ -228,7 +230,15 @@ impl Client {
         for partition in 0..partitions {
             list.add_partition(topic, partition);
         }
-        let found = consumer.committed_offsets(list, ANSWER)?;
+        let found = eventually(
+            &format!("the coordinator of group {group} answers"),
+            ANSWER,
+            || match consumer.committed_offsets(list.clone(), ANSWER) {
+                Ok(found) => Ok(Some(found)),
+                Err(error) if is_still_settling(&error) => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+        )?;
         let offsets: HashMap<i32, i64> = found
             .elements()
             .iter()
@@ -327,6 +337,18 @@ impl Writer {
             }
         }
     }
+}
+
+/// Whether a coordinator has just been chosen or is reading its log: ask again.
+fn is_still_settling(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::NotCoordinator
+                | RDKafkaErrorCode::CoordinatorNotAvailable
+                | RDKafkaErrorCode::CoordinatorLoadInProgress
+        )
+    )
 }
 
 fn partition_count(consumer: &BaseConsumer, topic: &str) -> Result<i32> {

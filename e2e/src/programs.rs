@@ -1,5 +1,6 @@
 //! Millrace's own programs as a test starts them: `millrace` and `millrace-runner`, found where they were built.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::io::{Read, Write};
@@ -119,14 +120,32 @@ impl Runners {
 
     /// All that runners have logged, from all starts.
     pub fn logs(&self) -> Result<String> {
-        let mut logs = String::new();
+        Ok(self.log_files()?.into_values().collect())
+    }
+
+    /// The last lines of every log, for messages.
+    pub fn log_tails(&self) -> String {
+        let mut tails = String::new();
+        for (name, log) in self.log_files().unwrap_or_default() {
+            let lines: Vec<&str> = log.lines().collect();
+            tails.push_str(&format!(
+                "--- {name}\n{}\n",
+                lines[lines.len().saturating_sub(15)..].join("\n")
+            ));
+        }
+        tails
+    }
+
+    fn log_files(&self) -> Result<BTreeMap<String, String>> {
+        let mut files = BTreeMap::new();
         for entry in fs::read_dir(&self.folder)? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "log") {
-                logs.push_str(&String::from_utf8_lossy(&fs::read(path)?));
+                let log = String::from_utf8_lossy(&fs::read(&path)?).into_owned();
+                files.insert(path.display().to_string(), log);
             }
         }
-        Ok(logs)
+        Ok(files)
     }
 }
 
@@ -158,7 +177,7 @@ impl Runner {
     /// Status and body that its admin listener answers `GET path` with.
     pub fn get(&mut self, path: &str) -> Result<(u16, String)> {
         let address = self.admin()?;
-        get(&address, path)
+        get(&address, path).with_context(|| format!("{}'s log:\n{}", self.process.name(), self.process.log_tail()))
     }
 
     /// Sum over all labels of the metric called `name`; none if there is no such metric (yet).

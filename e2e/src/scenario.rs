@@ -121,6 +121,10 @@ impl Scenario {
 
     /// Two runners, the January flights, no faults; ends when everything is committed.
     pub fn run_undisturbed(&self) -> Result<()> {
+        self.undisturbed().with_context(|| self.runners.log_tails())
+    }
+
+    fn undisturbed(&self) -> Result<()> {
         let mut pair = [self.runners.start("runner-0")?, self.runners.start("runner-1")?];
         self.wait_until_caught_up()?;
         pair.iter_mut().try_for_each(leave)
@@ -129,6 +133,10 @@ impl Scenario {
     /// Writes the January flights and then a closing record per partition, while two runners work: five times one of them
     /// is killed and started again, and a third joins and leaves. Ends when everything is committed.
     pub fn run_with_faults(&self) -> Result<Faults> {
+        self.disturbed().with_context(|| self.runners.log_tails())
+    }
+
+    fn disturbed(&self) -> Result<Faults> {
         let lines = flights::january()?;
         let messages = lines
             .iter()

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use millrace_e2e::broker::shared;
@@ -11,9 +13,11 @@ use millrace_e2e::client::{Message, Stored};
 use millrace_e2e::compare::{origins, outcomes, same_multiset};
 use millrace_e2e::eventually::eventually;
 use millrace_e2e::flights;
-use millrace_e2e::manifest::Manifest;
+use millrace_e2e::manifest::{Manifest, examples};
 use millrace_e2e::oracle;
+use millrace_e2e::programs::millrace;
 use millrace_e2e::scenario::{PARTITIONS, Scenario};
+use serde_json::Value;
 
 const HOSTILE: usize = 1000;
 /// What a runner of a debug build may take at most while records of 1 MB pass.
@@ -159,6 +163,61 @@ fn messages() -> Vec<Message> {
         messages.push(hostile(n, &values));
     }
     messages
+}
+
+#[test]
+fn hostile_lines_of_a_file_are_told_apart_by_reason() {
+    let values = hostile_values();
+    let lines: Vec<_> = values
+        .iter()
+        .filter_map(|(value, reason)| Some((value.as_ref()?, *reason)))
+        .collect();
+    let lines: Vec<_> = lines.into_iter().filter(|(value, _)| !value.is_empty()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let [input, output, dead] = ["input.jsonl", "output.jsonl", "dead.jsonl"].map(|name| folder.path().join(name));
+    let mut text = Vec::new();
+    for (value, _) in &lines {
+        text.extend_from_slice(value);
+        text.extend_from_slice(format!("\n{GOOD}\n").as_bytes());
+    }
+    fs::write(&input, text).unwrap();
+    let mut arguments: Vec<PathBuf> = vec!["run".into(), examples().join("01-filter-map/pipeline.yaml")];
+    for (option, path) in [("--input", &input), ("--output", &output), ("--dead-letters", &dead)] {
+        arguments.extend([option.into(), path.clone()]);
+    }
+    let run = millrace(arguments, Duration::from_secs(60)).unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+
+    assert_eq!(
+        fs::read_to_string(output).unwrap().lines().count(),
+        lines.len(),
+        "each good line gives its result"
+    );
+    let mut found: Vec<(u64, String)> = Vec::new();
+    for line in fs::read_to_string(dead).unwrap().lines() {
+        let letter: Value = serde_json::from_str(line).unwrap();
+        found.push((
+            letter["offset"].as_u64().unwrap() / 2,
+            letter["reason"].as_str().unwrap().to_owned(),
+        ));
+    }
+    found.sort();
+    let expected: Vec<(u64, String)> = lines
+        .iter()
+        .zip(0..)
+        .map(|((_, reason), at)| (at, (*reason).to_owned()))
+        .collect();
+    let differ: Vec<_> = expected.iter().filter(|one| !found.contains(one)).collect();
+    let shown: Vec<_> = differ
+        .iter()
+        .map(|(at, _)| {
+            String::from_utf8_lossy(lines[*at as usize].0)
+                .chars()
+                .take(200)
+                .collect::<String>()
+        })
+        .collect();
+    assert!(found == expected, "not refused for this reason: {differ:?}: {shown:#?}");
 }
 
 #[test]

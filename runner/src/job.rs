@@ -50,18 +50,23 @@ pub enum Until {
 }
 
 impl Job {
-    /// Works until told to stop, or to the end. A broker that is away is tried again and again, from what was committed.
-    /// `each_turn` is called again and again meanwhile, for progress.
+    /// Works until told to stop, or to the end. A broker that is away is tried again and again, from what was committed;
+    /// where a person waits (`Until::End`), one that was never there is an error. `each_turn` is called again and again
+    /// meanwhile, for progress.
     pub fn run(&self, until: Until, each_turn: &mut dyn FnMut()) -> Result<(), Error> {
         let mut pause = RETRY_PAUSE.0;
+        let mut was_there = until == Until::Stopped;
         while !self.shutdown.is_requested() {
             let outcome = self.attempt(until, &mut || {
                 pause = RETRY_PAUSE.0;
+                was_there = true;
+                self.health.beat();
                 each_turn();
             });
             self.health.set_ready(false);
+            self.health.beat();
             match outcome {
-                Err(Error::Away(why)) => {
+                Err(Error::Away(why)) if was_there => {
                     tracing::warn!(%why, "trying again in {pause:?}");
                     self.shutdown.wait(pause);
                     pause = (pause * 2).min(RETRY_PAUSE.1);

@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::output::Routes;
 
 /// Shortest transaction time-out: how long a runner that vanished may block readers of its results.
-const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
+const SHORTEST_TRANSACTION: Duration = Duration::from_secs(15);
+/// Longest one: what brokers allow unless told otherwise (`transaction.max.timeout.ms`).
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(15 * 60);
 
 /// What a runner decides about its clients.
 pub fn settings(plan: &Plan, runner_id: &str, secrets_dir: Option<PathBuf>) -> Settings {
@@ -18,7 +20,7 @@ pub fn settings(plan: &Plan, runner_id: &str, secrets_dir: Option<PathBuf>) -> S
     Settings {
         secrets_dir: secrets_dir.unwrap_or(defaults.secrets_dir),
         client_id: format!("millrace-{runner_id}"),
-        transaction_timeout: TRANSACTION_TIMEOUT.max(3 * plan.checkpoint_interval),
+        transaction_timeout: (3 * plan.checkpoint_interval).clamp(SHORTEST_TRANSACTION, LONGEST_TRANSACTION),
         ..defaults
     }
 }

@@ -6,9 +6,8 @@ use millrace_plan::{Plan, Topic, TopicName};
 
 use crate::metrics::Metrics;
 
-/// Longest value of a dead letter, so that it fits, with its headers, into a topic with Kafka's default limit of 1 MiB.
-/// What is longer is cut, and the header `millrace.cut` says how long it was.
-const LONGEST_DEAD_LETTER: usize = 900 * 1024;
+/// Room for the header that says that a dead letter was cut.
+const CUT_HEADER: usize = 64;
 
 /// The topics of a pipeline by the number under which the producer knows them.
 #[derive(Clone, Debug)]
@@ -69,20 +68,19 @@ pub struct Output<'a, P> {
 impl<P: Producer> Output<'_, P> {
     /// Sends everything that a step asked for.
     pub fn send<R: Records>(&mut self, effects: &Effects, origin: &Origin<'_, R>) -> Result<(), Error> {
+        let mut written = 0;
         for emit in &effects.emits {
             match self.result(effects, emit, origin) {
+                Ok(()) => written += 1,
                 Err(SendError::TooLarge { bytes, limit, .. }) if emit.headers_of.is_some() => {
                     let message = format!("the result has {bytes} bytes, more than the {limit} that a record may have");
                     self.rejected(effects, &too_large(emit, message), origin)?;
                 }
-                sent => sent?,
+                Err(error) => return Err(error.into()),
             }
         }
-        for rejected in &effects.rejected {
-            self.rejected(effects, rejected, origin)?;
-        }
-        self.metrics.written.inc_by(effects.emits.len() as u64);
-        Ok(())
+        self.metrics.written.inc_by(written);
+        effects.rejected.iter().try_for_each(|rejected| self.rejected(effects, rejected, origin))
     }
 
     fn result<R: Records>(&mut self, effects: &Effects, emit: &Emit, origin: &Origin<'_, R>) -> Result<(), SendError> {
@@ -123,28 +121,53 @@ impl<P: Producer> Output<'_, P> {
     ) -> Result<(), Error> {
         let record = rejected.input.and_then(|at| origin.records.map(|records| records.get(at as usize)));
         let value = effects.resolve(rejected.row, |_| None).or_else(|| record.and_then(|record| record.value));
-        let cut = value.map(|value| &value[..value.len().min(LONGEST_DEAD_LETTER)]);
         let plan = self.plan;
         let operator = rejected.operator.map_or("source", |position| plan.operators[position as usize].name.as_str());
-        let (partition, length) = (origin.partition.to_string(), value.map_or(0, <[u8]>::len).to_string());
+        let partition = origin.partition.to_string();
         let offset = record.map(|record| record.offset.to_string());
         let timestamp = record.map(|record| record.timestamp.to_string());
+        let mut why = vec![
+            ("millrace.error", Some(rejected.message.as_bytes())),
+            ("millrace.reason", Some(rejected.reason.as_str().as_bytes())),
+            ("millrace.operator", Some(operator.as_bytes())),
+            ("millrace.topic", Some(origin.topic.as_bytes())),
+            ("millrace.partition", Some(partition.as_bytes())),
+        ];
+        why.extend(offset.as_ref().map(|offset| ("millrace.offset", Some(offset.as_bytes()))));
+        why.extend(timestamp.as_ref().map(|timestamp| ("millrace.timestamp", Some(timestamp.as_bytes()))));
 
         let original = rejected.input.map(|at| OwnedHeaders::of(origin.records, at)).unwrap_or_default();
-        let mut headers = original.borrow();
-        headers.push(("millrace.error", Some(rejected.message.as_bytes())));
-        headers.push(("millrace.reason", Some(rejected.reason.as_str().as_bytes())));
-        headers.push(("millrace.operator", Some(operator.as_bytes())));
-        headers.push(("millrace.topic", Some(origin.topic.as_bytes())));
-        headers.push(("millrace.partition", Some(partition.as_bytes())));
-        headers.extend(offset.as_ref().map(|offset| ("millrace.offset", Some(offset.as_bytes()))));
-        headers.extend(timestamp.as_ref().map(|timestamp| ("millrace.timestamp", Some(timestamp.as_bytes()))));
-        if cut != value {
-            headers.push(("millrace.cut", Some(length.as_bytes())));
-        }
+        let headers: Vec<Header<'_>> = original.borrow().into_iter().chain(why.iter().copied()).collect();
         let timestamp = record.map_or(0, |record| record.timestamp);
-        let letter = Delivered { key: record.and_then(|record| record.key), value: cut, timestamp, headers: &headers };
-        Ok(self.producer.send(topic, origin.partition, letter)?)
+        let letter = Delivered { key: record.and_then(|record| record.key), value, timestamp, headers: &headers };
+        match self.producer.send(topic, origin.partition, letter) {
+            Err(SendError::TooLarge { bytes, limit, .. }) => {
+                self.cut_letter(topic, origin.partition, &letter, &why, bytes - limit)
+            }
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Writes as much of a dead letter as its topic takes: the value is cut, and if that is not enough, value, key and the
+    /// record's own headers are left out. The header `millrace.cut` says how long the value was.
+    fn cut_letter(
+        &mut self,
+        topic: u16,
+        fallback: i32,
+        whole: &Delivered<'_>,
+        why: &[Header<'_>],
+        excess: usize,
+    ) -> Result<(), Error> {
+        let value = whole.value.unwrap_or_default();
+        let length = value.len().to_string();
+        let cut = ("millrace.cut", Some(length.as_bytes()));
+        let fits = value.len().checked_sub(excess + CUT_HEADER);
+        let (key, value, kept) = match fits {
+            Some(fits) => (whole.key, Some(&value[..fits]), whole.headers),
+            None => (None, None, why),
+        };
+        let headers: Vec<Header<'_>> = kept.iter().copied().chain([cut]).collect();
+        Ok(self.producer.send(topic, fallback, Delivered { key, value, headers: &headers, ..*whole })?)
     }
 }
 

@@ -190,7 +190,11 @@ impl Delivered<'_> {
     /// Bytes of key, value and headers.
     pub fn bytes(&self) -> usize {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-        let headers: usize = self.headers.iter().map(|(name, value)| name.len() + length(*value)).sum();
+        let headers: usize = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + length(*value))
+            .sum();
         length(self.key) + length(self.value) + headers
     }
 }
@@ -219,17 +223,26 @@ pub struct Error {
 impl Error {
     /// An error that the spec or the environment must cure.
     pub fn user(message: impl Into<String>) -> Self {
-        Self { fault: Fault::User, message: message.into() }
+        Self {
+            fault: Fault::User,
+            message: message.into(),
+        }
     }
 
     /// An error that time may cure.
     pub fn external(message: impl Into<String>) -> Self {
-        Self { fault: Fault::External, message: message.into() }
+        Self {
+            fault: Fault::External,
+            message: message.into(),
+        }
     }
 
     /// An error that says another member or producer took our place.
     pub fn fenced(message: impl Into<String>) -> Self {
-        Self { fault: Fault::Fenced, message: message.into() }
+        Self {
+            fault: Fault::Fenced,
+            message: message.into(),
+        }
     }
 }
 

@@ -1,5 +1,11 @@
 //! The Kafka connector against a real broker, whose address is in `MILLRACE_TEST_BOOTSTRAP`. Without it these tests do
 //! nothing and say so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "helpers of tests are tests"
+)]
 
 use millrace_connect::kafka::{KafkaConnector, KafkaConsumer, KafkaProducer, KafkaRecords, Settings};
 use millrace_connect::{
@@ -44,16 +50,25 @@ impl Job {
         create(&bootstrap, input.as_str(), partitions);
         let connector = connector(&bootstrap, settings, vec![input], &name);
         connector.prepare_topics(&[&topic(&output, Some(2))]).unwrap();
-        Some(Self { name, bootstrap, connector, output })
+        Some(Self {
+            name,
+            bootstrap,
+            connector,
+            output,
+        })
     }
 
     fn producer(&self) -> KafkaProducer {
-        self.connector.open_producer(&format!("{}-p", self.name), std::slice::from_ref(&self.output)).unwrap()
+        self.connector
+            .open_producer(&format!("{}-p", self.name), std::slice::from_ref(&self.output))
+            .unwrap()
     }
 
     /// A transactional producer into the input.
     fn feeder(&self, id: &str) -> KafkaProducer {
-        self.connector.open_producer(&format!("{}-{id}", self.name), &self.connector_sources()).unwrap()
+        self.connector
+            .open_producer(&format!("{}-{id}", self.name), &self.connector_sources())
+            .unwrap()
     }
 
     fn connector_sources(&self) -> Vec<TopicName> {
@@ -62,8 +77,11 @@ impl Job {
 
     /// Writes `count` records to a partition of the input, outside of any transaction.
     fn feed(&self, partition: i32, values: impl IntoIterator<Item = String>) {
-        let producer: BaseProducer =
-            ClientConfig::new().set("bootstrap.servers", &self.bootstrap).set("linger.ms", "0").create().unwrap();
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("linger.ms", "0")
+            .create()
+            .unwrap();
         let topic = format!("{}-in", self.name);
         for value in values {
             let record = BaseRecord::<(), str>::to(&topic).partition(partition).payload(&value);
@@ -74,7 +92,8 @@ impl Job {
 
     /// A reader of committed output: everything up to `count` records, or what there is at the end.
     fn output(&self) -> Seen {
-        let name = format!("{}-check-{:?}", self.name, Instant::now()).replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+        let name =
+            format!("{}-check-{:?}", self.name, Instant::now()).replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let connector = connector(&self.bootstrap, Settings::default(), vec![self.output.clone()], &name);
         let mut reader = running(&connector);
         let mut seen = read_to_the_end(&mut reader, 2);
@@ -84,16 +103,28 @@ impl Job {
 }
 
 fn topic(name: &TopicName, partitions: Option<u16>) -> Topic {
-    Topic { name: name.clone(), create: true, partitions, replication_factor: None, retention: None }
+    Topic {
+        name: name.clone(),
+        create: true,
+        partitions,
+        replication_factor: None,
+        retention: None,
+    }
 }
 
 fn connector(bootstrap: &str, settings: Settings, sources: Vec<TopicName>, group: &str) -> KafkaConnector {
-    let connection = Connection { bootstrap_servers: vec![bootstrap.to_owned()], security: Security::default() };
+    let connection = Connection {
+        bootstrap_servers: vec![bootstrap.to_owned()],
+        security: Security::default(),
+    };
     KafkaConnector::new(connection, settings, sources, GroupId::parse(group).unwrap())
 }
 
 fn admin(bootstrap: &str) -> AdminClient<DefaultClientContext> {
-    ClientConfig::new().set("bootstrap.servers", bootstrap).create().unwrap()
+    ClientConfig::new()
+        .set("bootstrap.servers", bootstrap)
+        .create()
+        .unwrap()
 }
 
 fn create(bootstrap: &str, name: &str, partitions: u16) {
@@ -108,11 +139,31 @@ fn input(number: i32) -> Partition {
 }
 
 fn at(number: i32, offset: i64, metadata: &str) -> Position {
-    Position { partition: input(number), offset, metadata: metadata.to_owned() }
+    Position {
+        partition: input(number),
+        offset,
+        metadata: metadata.to_owned(),
+    }
 }
 
 fn value(text: &str) -> Delivered<'_> {
-    Delivered { value: Some(text.as_bytes()), timestamp: 1, ..Delivered::default() }
+    // Of today: a broker drops what is older than the topic's retention.
+    let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    Delivered {
+        value: Some(text.as_bytes()),
+        timestamp,
+        ..Delivered::default()
+    }
+}
+
+/// Waits until the broker has everything that was sent.
+fn acknowledged(producer: &mut KafkaProducer) {
+    let deadline = Instant::now() + LIMIT;
+    while producer.buffered_bytes() > 0 {
+        assert!(Instant::now() < deadline);
+        producer.poll().unwrap();
+        std::thread::yield_now();
+    }
 }
 
 /// Polls until `done` makes something of an event.
@@ -139,7 +190,10 @@ fn assigned(consumer: &mut KafkaConsumer) -> Vec<Partition> {
 }
 
 fn start(consumer: &mut KafkaConsumer, partitions: &[Partition]) {
-    let offsets: Vec<_> = partitions.iter().map(|p| (*p, consumer.resolve(*p, Start::Earliest).unwrap())).collect();
+    let offsets: Vec<_> = partitions
+        .iter()
+        .map(|p| (*p, consumer.resolve(*p, Start::Earliest).unwrap()))
+        .collect();
     consumer.resume_at(&offsets).unwrap();
 }
 
@@ -155,20 +209,28 @@ fn text(records: &KafkaRecords, index: usize) -> String {
     String::from_utf8(records.get(index).value.unwrap().to_vec()).unwrap()
 }
 
-/// Reads until the end of `partitions` partitions was seen.
-fn read_to_the_end(consumer: &mut KafkaConsumer, partitions: usize) -> Seen {
+/// Reads `partitions` partitions to their ends.
+fn read_to_the_end(consumer: &mut KafkaConsumer, partitions: i32) -> Seen {
     let mut seen = Vec::new();
-    let mut ends = BTreeSet::new();
-    until(consumer, "the end", |consumer, event| {
-        if let Event::Records(records) = event {
+    let left = |consumer: &mut KafkaConsumer, number: i32| {
+        let end = consumer.resolve(input(number), Start::Latest).unwrap();
+        let start = consumer.resolve(input(number), Start::Earliest).unwrap();
+        (start < end).then_some((input(number), end))
+    };
+    let mut ends: BTreeMap<_, _> = (0..partitions).filter_map(|number| left(consumer, number)).collect();
+    while !ends.is_empty() {
+        until(consumer, "the end", |_, event| {
+            let Event::Records(records) = event else { return None };
             (0..records.len()).for_each(|index| seen.push((text(&records, index), records.get(index).offset)));
-            let end = consumer.resolve(records.partition(), Start::Latest).unwrap();
-            if records.next_offset() == end {
-                ends.insert(records.partition());
+            if ends
+                .get(&records.partition())
+                .is_some_and(|end| records.next_offset() >= *end)
+            {
+                ends.remove(&records.partition());
             }
-        }
-        (ends.len() == partitions).then_some(())
-    });
+            Some(())
+        });
+    }
     seen
 }
 
@@ -184,25 +246,68 @@ fn record_survives_the_way_through_the_broker() {
     let Some(job) = Job::new("round-trip", 1) else { return };
     let mut consumer = running(&job.connector);
     let mut feeder = job.feeder("feeder");
-    let headers = [("reason", Some(b"bad".as_slice())), ("empty", Some(b"".as_slice())), ("null", None)];
-    let full = Delivered { key: Some(b"key"), value: Some(b"value"), timestamp: 1_356_998_400_123, headers: &headers };
+    let headers = [
+        ("reason", Some(b"bad".as_slice())),
+        ("empty", Some(b"".as_slice())),
+        ("null", None),
+    ];
+    let full = Delivered {
+        key: Some(b"key"),
+        value: Some(b"value"),
+        timestamp: 1_356_998_400_123,
+        headers: &headers,
+    };
     feeder.send(0, 0, full).unwrap();
-    feeder.send(0, 0, Delivered { key: None, value: None, timestamp: 5, headers: &[] }).unwrap();
-    feeder.send(0, 0, Delivered { key: Some(b""), value: Some(b""), timestamp: 6, headers: &[] }).unwrap();
+    feeder
+        .send(
+            0,
+            0,
+            Delivered {
+                key: None,
+                value: None,
+                timestamp: 5,
+                headers: &[],
+            },
+        )
+        .unwrap();
+    feeder
+        .send(
+            0,
+            0,
+            Delivered {
+                key: Some(b""),
+                value: Some(b""),
+                timestamp: 6,
+                headers: &[],
+            },
+        )
+        .unwrap();
     assert!(feeder.has_open_transaction());
     feeder.commit(&[], &consumer.membership().unwrap()).unwrap();
     assert!(!feeder.has_open_transaction());
     let records = next_records(&mut consumer);
     assert_eq!(records.len(), 3);
     let first = records.get(0);
-    assert_eq!((first.key, first.value), (Some(b"key".as_slice()), Some(b"value".as_slice())));
+    assert_eq!(
+        (first.key, first.value),
+        (Some(b"key".as_slice()), Some(b"value".as_slice()))
+    );
     assert_eq!((first.timestamp, first.offset), (1_356_998_400_123, 0));
     let mut found = Vec::new();
-    records.headers(0, &mut |name, value| found.push((name.to_owned(), value.map(<[u8]>::to_vec))));
-    let expected = [("reason", Some(b"bad".to_vec())), ("empty", Some(Vec::new())), ("null", None)];
+    records.headers(0, &mut |name, value| {
+        found.push((name.to_owned(), value.map(<[u8]>::to_vec)))
+    });
+    let expected = [
+        ("reason", Some(b"bad".to_vec())),
+        ("empty", Some(Vec::new())),
+        ("null", None),
+    ];
     assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value)));
     assert_eq!((records.get(1).key, records.get(1).value), (None, None));
-    assert_eq!((records.get(2).key, records.get(2).value), (Some(b"".as_slice()), Some(b"".as_slice())));
+    assert_eq!(
+        (records.get(2).key, records.get(2).value),
+        (Some(b"".as_slice()), Some(b"".as_slice()))
+    );
     assert_eq!(records.bytes(), 8);
     consumer.close();
 }
@@ -216,14 +321,27 @@ fn results_and_positions_are_committed_together_with_their_metadata() {
     let mut producer = job.producer();
     for _ in 0..2 {
         producer.send(0, 0, value("result")).unwrap();
-        producer.commit(&[at(0, 1, "mr1;one"), at(1, 0, "mr1;-")], &consumer.membership().unwrap()).unwrap();
+        producer
+            .commit(
+                &[at(0, 1, "mr1;one"), at(1, 0, "mr1;-")],
+                &consumer.membership().unwrap(),
+            )
+            .unwrap();
     }
     let committed = consumer.committed(&[input(1), input(0)]).unwrap();
-    let found: Vec<_> = committed.into_iter().map(|of| of.map(|of| (of.offset, of.metadata)).unwrap()).collect();
+    let found: Vec<_> = committed
+        .into_iter()
+        .map(|of| of.map(|of| (of.offset, of.metadata)).unwrap())
+        .collect();
     assert_eq!(found, [(0, "mr1;-".to_owned()), (1, "mr1;one".to_owned())]);
     assert_eq!(job.output().len(), 2);
-    producer.commit(&[at(0, 1, "mr1;idle")], &consumer.membership().unwrap()).unwrap();
-    assert_eq!(consumer.committed(&[input(0)]).unwrap()[0].as_ref().unwrap().metadata, "mr1;idle");
+    producer
+        .commit(&[at(0, 1, "mr1;idle")], &consumer.membership().unwrap())
+        .unwrap();
+    assert_eq!(
+        consumer.committed(&[input(0)]).unwrap()[0].as_ref().unwrap().metadata,
+        "mr1;idle"
+    );
 }
 
 #[test]
@@ -232,6 +350,7 @@ fn aborted_records_are_invisible_and_the_end_lies_behind_their_markers() {
     let mut consumer = running(&job.connector);
     let mut feeder = job.feeder("feeder");
     feeder.send(0, 0, value("aborted")).unwrap();
+    acknowledged(&mut feeder);
     feeder.abort().unwrap();
     feeder.send(0, 0, value("committed")).unwrap();
     feeder.commit(&[], &consumer.membership().unwrap()).unwrap();
@@ -240,7 +359,9 @@ fn aborted_records_are_invisible_and_the_end_lies_behind_their_markers() {
         _ => None,
     });
     assert!(end <= 1, "the aborted record is not among them");
-    assert_eq!(consumer.lag(input(0), 4), Some(0));
+    until(&mut consumer, "lag 0", |consumer, _| {
+        (consumer.lag(input(0), 4) == Some(0)).then_some(())
+    });
     assert_eq!(consumer.resolve(input(0), Start::Latest).unwrap(), 4);
     assert_eq!(read_again(&mut consumer), ["committed"]);
 }
@@ -248,7 +369,10 @@ fn aborted_records_are_invisible_and_the_end_lies_behind_their_markers() {
 /// Everything in partition 0, once more from its beginning.
 fn read_again(consumer: &mut KafkaConsumer) -> Vec<String> {
     consumer.resume_at(&[(input(0), 0)]).unwrap();
-    read_to_the_end(consumer, 1).into_iter().map(|(value, _)| value).collect()
+    read_to_the_end(consumer, 1)
+        .into_iter()
+        .map(|(value, _)| value)
+        .collect()
 }
 
 #[test]
@@ -285,7 +409,11 @@ fn partitions_move_without_a_record_being_delivered_twice() {
     let mut released: BTreeSet<Partition> = BTreeSet::new();
     let deadline = Instant::now() + LIMIT;
     while of_second.len() < 2 || seen.len() < 400 {
-        assert!(Instant::now() < deadline, "second has {of_second:?}, {} records seen", seen.len());
+        assert!(
+            Instant::now() < deadline,
+            "second has {of_second:?}, {} records seen",
+            seen.len()
+        );
         match first.poll(STEP).unwrap() {
             Event::Records(records) => {
                 assert!(!released.contains(&records.partition()));
@@ -296,11 +424,17 @@ fn partitions_move_without_a_record_being_delivered_twice() {
                 assert!(!lost);
                 let last: Vec<_> = partitions
                     .iter()
-                    .map(|p| Position { partition: *p, offset: *positions.get(p).unwrap_or(&0), metadata: String::new() })
+                    .map(|p| Position {
+                        partition: *p,
+                        offset: *positions.get(p).unwrap_or(&0),
+                        metadata: String::new(),
+                    })
                     .collect();
                 producer.commit(&last, &first.membership().unwrap()).unwrap();
                 // Asking for them again is not an answer to the revocation.
-                first.resume_at(&partitions.iter().map(|p| (*p, 0)).collect::<Vec<_>>()).unwrap();
+                first
+                    .resume_at(&partitions.iter().map(|p| (*p, 0)).collect::<Vec<_>>())
+                    .unwrap();
                 first.release(&partitions).unwrap();
                 released.extend(&partitions);
             }
@@ -338,14 +472,24 @@ fn newer_producer_fences_the_older() {
     let mut consumer = running(&job.connector);
     let mut old = job.producer();
     old.send(0, 0, value("old")).unwrap();
+    acknowledged(&mut old);
     let mut new = job.producer();
     let membership = consumer.membership().unwrap();
-    assert!(matches!(old.commit(&[at(0, 7, "old")], &membership), Err(CommitError::Fenced(_))));
+    assert!(matches!(
+        old.commit(&[at(0, 7, "old")], &membership),
+        Err(CommitError::Fenced(_))
+    ));
     assert!(matches!(old.send(0, 0, value("old")), Err(SendError::Failed(error)) if error.fault == Fault::Fenced));
     new.send(0, 0, value("new")).unwrap();
     new.commit(&[at(0, 1, "new")], &membership).unwrap();
-    assert_eq!(job.output().into_iter().map(|(value, _)| value).collect::<Vec<_>>(), ["new"]);
-    assert_eq!(consumer.committed(&[input(0)]).unwrap()[0].as_ref().unwrap().metadata, "new");
+    assert_eq!(
+        job.output().into_iter().map(|(value, _)| value).collect::<Vec<_>>(),
+        ["new"]
+    );
+    assert_eq!(
+        consumer.committed(&[input(0)]).unwrap()[0].as_ref().unwrap().metadata,
+        "new"
+    );
 }
 
 #[test]
@@ -363,11 +507,17 @@ fn stale_membership_is_refused_and_the_producer_goes_on() {
         }
     };
     producer.send(0, 0, value("stale")).unwrap();
-    assert!(matches!(producer.commit(&[at(0, 5, "stale")], &stale), Err(CommitError::Aborted(_))));
+    assert!(matches!(
+        producer.commit(&[at(0, 5, "stale")], &stale),
+        Err(CommitError::Aborted(_))
+    ));
     let fresh = first.membership().unwrap();
     producer.send(0, 0, value("fresh")).unwrap();
     producer.commit(&[at(going[0].number, 6, "fresh")], &fresh).unwrap();
-    assert_eq!(job.output().into_iter().map(|(value, _)| value).collect::<Vec<_>>(), ["fresh"]);
+    assert_eq!(
+        job.output().into_iter().map(|(value, _)| value).collect::<Vec<_>>(),
+        ["fresh"]
+    );
 }
 
 #[test]
@@ -377,13 +527,18 @@ fn positions_of_a_consumer_that_is_no_member_are_never_committed() {
     let membership = stranger.membership().unwrap();
     let mut producer = job.producer();
     producer.send(0, 0, value("x")).unwrap();
-    assert!(matches!(producer.commit(&[at(0, 5, "x")], &membership), Err(CommitError::Aborted(_))));
+    assert!(matches!(
+        producer.commit(&[at(0, 5, "x")], &membership),
+        Err(CommitError::Aborted(_))
+    ));
     assert!(job.output().is_empty());
     assert_eq!(running_committed(&mut stranger), None);
 }
 
 fn running_committed(consumer: &mut KafkaConsumer) -> Option<i64> {
-    consumer.committed(&[input(0)]).unwrap()[0].as_ref().map(|committed| committed.offset)
+    consumer.committed(&[input(0)]).unwrap()[0]
+        .as_ref()
+        .map(|committed| committed.offset)
 }
 
 #[test]
@@ -392,12 +547,15 @@ fn transaction_that_was_left_open_is_ended_by_the_next_producer_and_offsets_wait
     let mut consumer = running(&job.connector);
     let mut crashed = job.producer();
     crashed.send(0, 0, value("lost")).unwrap();
-    crashed.poll().unwrap();
+    acknowledged(&mut crashed);
     drop(crashed);
     let mut next = job.producer();
     next.send(0, 0, value("kept")).unwrap();
     next.commit(&[at(0, 1, "")], &consumer.membership().unwrap()).unwrap();
-    assert_eq!(job.output().into_iter().map(|(value, _)| value).collect::<Vec<_>>(), ["kept"]);
+    assert_eq!(
+        job.output().into_iter().map(|(value, _)| value).collect::<Vec<_>>(),
+        ["kept"]
+    );
 }
 
 #[test]
@@ -415,7 +573,10 @@ fn offset_that_is_gone_is_an_error_that_names_it() {
         }
     };
     assert_eq!(error.fault, Fault::User);
-    assert!(error.message.contains(&format!("{}-in/0", job.name)) && error.message.contains("1000"), "{error}");
+    assert!(
+        error.message.contains(&format!("{}-in/0", job.name)) && error.message.contains("1000"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -428,7 +589,10 @@ fn missing_topics_are_named_and_never_created_by_asking() {
         assert_eq!(error.fault, Fault::User);
         assert!(error.message.contains(missing.as_str()), "{error}");
     }
-    let must_exist = Topic { create: false, ..topic(&missing, None) };
+    let must_exist = Topic {
+        create: false,
+        ..topic(&missing, None)
+    };
     assert!(job.connector.prepare_topics(&[&must_exist]).is_err());
     assert!(job.connector.open_producer("x", &[missing]).is_err());
 }
@@ -437,7 +601,10 @@ fn missing_topics_are_named_and_never_created_by_asking() {
 fn topics_are_created_like_the_source_by_two_runners_at_once() {
     let Some(job) = Job::new("create", 3) else { return };
     let new = TopicName::parse(&format!("{}-new", job.name)).unwrap();
-    let retained = Topic { retention: Some(Duration::from_secs(3600)), ..topic(&new, None) };
+    let retained = Topic {
+        retention: Some(Duration::from_secs(3600)),
+        ..topic(&new, None)
+    };
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| job.connector.prepare_topics(&[&retained, &retained]).unwrap());
@@ -454,13 +621,19 @@ fn unreachable_cluster_is_an_error_within_the_time_given() {
         println!("skipped: MILLRACE_TEST_BOOTSTRAP names no broker");
         return;
     }
-    let settings = Settings { request_timeout: Duration::from_secs(2), ..Settings::default() };
+    let settings = Settings {
+        request_timeout: Duration::from_secs(2),
+        ..Settings::default()
+    };
     let source = TopicName::parse("in").unwrap();
     let nowhere = connector("127.0.0.1:1", settings, vec![source], "job");
     let started = Instant::now();
     let error = nowhere.open_consumer().err().unwrap();
     assert_eq!(error.fault, Fault::External);
-    assert!(error.message.contains("127.0.0.1:1") && started.elapsed() < Duration::from_secs(10), "{error}");
+    assert!(
+        error.message.contains("127.0.0.1:1") && started.elapsed() < Duration::from_secs(10),
+        "{error}"
+    );
 }
 
 #[test]
@@ -473,10 +646,19 @@ fn oversized_record_is_refused_alone_and_the_topics_own_limit_is_known() {
     job.connector.prepare_topics(&[&topic(&small, None)]).unwrap();
     let mut consumer = running(&job.connector);
     let topics = [job.output.clone(), small];
-    let mut producer = job.connector.open_producer(&format!("{}-p", job.name), &topics).unwrap();
+    let mut producer = job
+        .connector
+        .open_producer(&format!("{}-p", job.name), &topics)
+        .unwrap();
     let large = "x".repeat(2_000_000);
-    assert!(matches!(producer.send(0, 0, value(&large)), Err(SendError::TooLarge { bytes: 2_000_000, .. })));
-    assert!(matches!(producer.send(1, 0, value(&large[..30_000])), Err(SendError::TooLarge { bytes: 30_000, .. })));
+    assert!(matches!(
+        producer.send(0, 0, value(&large)),
+        Err(SendError::TooLarge { bytes: 2_000_000, .. })
+    ));
+    assert!(matches!(
+        producer.send(1, 0, value(&large[..30_000])),
+        Err(SendError::TooLarge { bytes: 30_000, .. })
+    ));
     for _ in 0..200 {
         producer.send(1, 0, value(&large[..15_000])).unwrap();
     }
@@ -494,19 +676,30 @@ fn undelivered_record_fails_the_commit() {
     futures::executor::block_on(admin(&job.bootstrap).create_topics([&new], &AdminOptions::new())).unwrap();
     let mut consumer = running(&job.connector);
     let topics = [TopicName::parse(&strict).unwrap(), job.output.clone()];
-    let mut producer = job.connector.open_producer(&format!("{}-p", job.name), &topics).unwrap();
+    let mut producer = job
+        .connector
+        .open_producer(&format!("{}-p", job.name), &topics)
+        .unwrap();
     producer.send(1, 0, value("beside it")).unwrap();
     producer.send(0, 0, value(&"x".repeat(5000))).unwrap();
     let result = producer.commit(&[at(0, 1, "")], &consumer.membership().unwrap());
-    assert!(matches!(result, Err(CommitError::Aborted(_) | CommitError::Indefinite(_))), "{result:?}");
+    assert!(
+        matches!(result, Err(CommitError::Aborted(_) | CommitError::Indefinite(_))),
+        "{result:?}"
+    );
     assert_eq!(running_committed(&mut consumer), None);
     assert!(job.output().is_empty());
 }
 
 #[test]
 fn full_queue_slows_the_sender_down_and_loses_nothing() {
-    let settings = Settings { send_buffer_bytes: 2 << 20, ..Settings::default() };
-    let Some(job) = Job::with("full", 1, settings) else { return };
+    let settings = Settings {
+        send_buffer_bytes: 2 << 20,
+        ..Settings::default()
+    };
+    let Some(job) = Job::with("full", 1, settings) else {
+        return;
+    };
     let mut consumer = running(&job.connector);
     let mut producer = job.producer();
     let filler = "x".repeat(1000);
@@ -516,4 +709,78 @@ fn full_queue_slows_the_sender_down_and_loses_nothing() {
     }
     producer.commit(&[], &consumer.membership().unwrap()).unwrap();
     assert_eq!(job.output().len(), 20_000);
+}
+
+#[test]
+fn member_that_stands_still_loses_everything_is_refused_and_joins_again() {
+    let still = Duration::from_secs(6);
+    let settings = Settings {
+        session_timeout: still,
+        max_poll_interval: still,
+        ..Settings::default()
+    };
+    let Some(job) = Job::with("still", 2, settings) else {
+        return;
+    };
+    let mut first = running(&job.connector);
+    let membership = first.membership().unwrap();
+    let mut producer = job.producer();
+    let mut second = job.connector.open_consumer().unwrap();
+    let mut taken = BTreeSet::new();
+    until(&mut second, "taking everything over", |_, event| {
+        if let Event::Assigned(partitions) = event {
+            taken.extend(partitions);
+        }
+        (taken.len() == 2).then_some(())
+    });
+    producer.send(0, 0, value("zombie")).unwrap();
+    assert!(matches!(
+        producer.commit(&[at(0, 1, "zombie")], &membership),
+        Err(CommitError::Aborted(_))
+    ));
+    // A revocation that was on its way may come first; whatever comes, no position is taken any more.
+    let mut left = taken.clone();
+    until(&mut first, "being told", |first, event| {
+        match event {
+            Event::Revoked { partitions, lost } => {
+                assert!(lost);
+                let nobody = first.membership().unwrap();
+                let result = producer.commit(&[at(0, 1, "zombie")], &nobody);
+                assert!(matches!(result, Err(CommitError::Aborted(_))), "{result:?}");
+                left.retain(|partition| !partitions.contains(partition));
+                first.release(&partitions).unwrap();
+            }
+            Event::Assigned(partitions) => assert!(partitions.is_empty()),
+            _ => {}
+        }
+        left.is_empty().then_some(())
+    });
+    start(&mut second, &taken.iter().copied().collect::<Vec<_>>());
+    let going = until_revoked(&mut second, &mut first);
+    second.release(&going).unwrap();
+    assert_eq!(assigned_while(&mut first, &mut second), going);
+    assert!(job.output().is_empty());
+}
+
+fn until_revoked(consumer: &mut KafkaConsumer, other: &mut KafkaConsumer) -> Vec<Partition> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        assert!(Instant::now() < deadline);
+        let _ = other.poll(Duration::from_millis(10)).unwrap();
+        if let Event::Revoked { partitions, .. } = consumer.poll(STEP).unwrap() {
+            return partitions;
+        }
+    }
+}
+
+fn assigned_while(consumer: &mut KafkaConsumer, other: &mut KafkaConsumer) -> Vec<Partition> {
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        assert!(Instant::now() < deadline);
+        let _ = other.poll(Duration::from_millis(10)).unwrap();
+        match consumer.poll(STEP).unwrap() {
+            Event::Assigned(partitions) if !partitions.is_empty() => return partitions,
+            _ => {}
+        }
+    }
 }

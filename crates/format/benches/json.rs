@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use millrace_format::{Decoder, Encoder, Record};
 use millrace_plan::{EventTime, Field, FieldType, Fields, InputKey, TimeOrigin, TimeUnit};
 
-const RECORDS: usize = 50_000;
+const RECORDS: usize = 10_000;
 const BATCH: usize = 1_000;
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 100;
 
 fn main() {
     let texts: Vec<String> = (0..RECORDS).map(event).collect();

@@ -7,7 +7,7 @@ use millrace_format::{Decoder, Record, Refusal};
 use millrace_plan::{EventTime, Field, FieldType, Fields, InputKey, ItemKind, TimeOrigin, TimeUnit};
 
 fn refusal(fields: &[Field], value: &str) -> (Refusal, String) {
-    decode(fields, value.as_bytes()).unwrap_err()
+    decode(fields, value.as_bytes()).expect_err("the record is bad")
 }
 
 fn mismatch(message: &str) -> (Refusal, String) {
@@ -195,6 +195,28 @@ fn prediction_follows_records_that_change_their_layout() {
     let (decoded, refused) = decode_all(&fields, &values);
     assert!(refused.is_empty(), "{refused:?}");
     for position in 0..values.len() {
+        assert_eq!(
+            row(&decoded.columns, position),
+            [Cell::Integer(1), Cell::Integer(2)],
+            "record {position}"
+        );
+    }
+}
+
+#[test]
+fn long_names_are_told_apart_by_their_last_byte() {
+    let fields = [
+        needed("a name of some length 1", FieldType::Int64),
+        needed("a name of some length 2", FieldType::Int64),
+    ];
+    let ordered = br#"{"a name of some length 1":1,"a name of some length 2":2,"a name of some length 3":3}"#;
+    let others = br#"{"a name of some length 2":2,"a name of some length 3":3,"a name of some length 1":1}"#;
+    let (decoded, refused) = decode_all(
+        &Fields::new(fields.to_vec()),
+        &[ordered, others, ordered, others, others],
+    );
+    assert!(refused.is_empty(), "{refused:?}");
+    for position in 0..5 {
         assert_eq!(
             row(&decoded.columns, position),
             [Cell::Integer(1), Cell::Integer(2)],

@@ -24,7 +24,7 @@ fn key(fields: &Fields, positions: &[usize], value: &str) -> String {
     KeyEncoder::new(fields, positions)
         .bind(&decoded.columns)
         .write(0, &mut out);
-    String::from_utf8(out.split_off(7)).unwrap()
+    String::from_utf8(out.split_off(7)).expect("keys are UTF-8 here")
 }
 
 #[test]

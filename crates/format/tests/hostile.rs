@@ -23,7 +23,7 @@ fn fields() -> Vec<Field> {
 }
 
 fn refusal(value: &[u8]) -> Refusal {
-    decode(&fields(), value).unwrap_err().0
+    decode(&fields(), value).expect_err("the record is bad").0
 }
 
 #[test]

@@ -179,7 +179,7 @@ impl Writer {
                 }
                 1 if character == '/' => self.out.push_str("\\/"),
                 _ => {
-                    let quoted = serde_json::to_string(&character).unwrap();
+                    let quoted = serde_json::to_string(&character).expect("a character is JSON");
                     self.out.push_str(&quoted[1..quoted.len() - 1]);
                 }
             }

@@ -2,17 +2,20 @@
 //! expression, however hostile, may take more than a moment or more than a little memory here.
 //!
 //! 1. [`syntax`]: text to syntax tree; size and depth limits; every field and function name is known.
+//!    [`dialect`]: the SQL that is read.
 //! 2. [`functions`]: the functions there are, and the planner that types the tree.
 //! 3. [`types`]: operands that fit each other without guessing; the type of the result.
-//! 4. [`growth`]: no text that grows out of proportion. [`patterns`]: regular expressions compile.
+//! 4. [`growth`], [`unfolding`]: no text and no expression that grows out of proportion. [`patterns`]: regular expressions compile.
 //! 5. [`constants`]: what is constant is computed now, so that `1 / 0` fails here and not on every record.
 
 mod constants;
+mod dialect;
 mod functions;
 mod growth;
 mod patterns;
 mod syntax;
 mod types;
+mod unfolding;
 
 use std::sync::Arc;
 
@@ -89,6 +92,7 @@ fn check(text: &str, fields: &Fields) -> Result<Expression, Vec<String>> {
     types::check_operands(&planned, &schema)?;
     growth::check(&planned, &schema).map_err(one)?;
     patterns::check(&planned)?;
+    unfolding::check(&planned).map_err(one)?;
 
     let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&schema)).build());
     let coerced = simplifier
@@ -103,6 +107,7 @@ fn check(text: &str, fields: &Fields) -> Result<Expression, Vec<String>> {
         wanted if wanted == found => expr,
         wanted => constants::fold(Expr::Cast(Cast::new(Box::new(expr), wanted))).map_err(one)?,
     };
+    constants::try_out(&expr, fields).map_err(one)?;
     let nullable = expr.nullable(&schema).map_err(|error| one(words(&error)))?;
     Ok(Expression {
         text: text.to_owned(),
@@ -145,7 +150,7 @@ fn words(error: &DataFusionError) -> String {
     while let Some(rest) = CATEGORIES.iter().find_map(|category| text.strip_prefix(category)) {
         text = rest.to_owned();
     }
-    types::in_our_words(&text)
+    types::cut(&types::in_our_words(&text), 200)
 }
 
 #[cfg(test)]

@@ -46,11 +46,15 @@ fn check_all(folder: &str, extension: &str, say: impl Fn(&str) -> Result<String,
     let mut failures = Vec::new();
     let manifests = files(&folder, "yaml");
     for manifest in &manifests {
-        let name = manifest.file_name().unwrap().to_string_lossy().into_owned();
+        let name = manifest
+            .file_name()
+            .expect("it is a file")
+            .to_string_lossy()
+            .into_owned();
         let beside = manifest.with_extension(extension);
-        match say(&fs::read_to_string(manifest).unwrap()) {
+        match say(&fs::read_to_string(manifest).expect("a manifest is text")) {
             Err(message) => failures.push(format!("{name} {message}")),
-            Ok(said) if bless => fs::write(&beside, said).unwrap(),
+            Ok(said) if bless => fs::write(&beside, said).expect("the folder can be written"),
             Ok(said) => match fs::read_to_string(&beside) {
                 Err(_) => failures.push(format!("{name} has no .{extension} file beside it")),
                 Ok(expected) if expected != said => {
@@ -75,7 +79,9 @@ fn check_all(folder: &str, extension: &str, say: impl Fn(&str) -> Result<String,
 }
 
 fn files(folder: &Path, extension: &str) -> BTreeSet<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let entries = fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("it can be read").path());
     entries
         .filter(|path| path.extension().is_some_and(|it| it == extension))
         .collect()

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::State;
@@ -14,11 +15,22 @@ use tokio::net::TcpListener;
 
 use crate::Shutdown;
 
+/// How long the work may stand still before only a restart can help. Longer than any single wait for a broker.
+const STANDSTILL: Duration = Duration::from_secs(300);
+
 /// What the probes answer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Health {
+    started: Instant,
     ready: Arc<AtomicBool>,
-    broken: Arc<AtomicBool>,
+    /// Milliseconds from `started` to the latest sign of life.
+    alive: Arc<AtomicU64>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { started: Instant::now(), ready: Arc::default(), alive: Arc::default() }
+    }
 }
 
 impl Health {
@@ -27,9 +39,15 @@ impl Health {
         self.ready.store(ready, Ordering::Release);
     }
 
-    /// Says that only a restart can help: `/healthz` fails from now on. A broker that is away is no reason.
-    pub fn set_broken(&self) {
-        self.broken.store(true, Ordering::Release);
+    /// A sign of life. Without one for five minutes `/healthz` fails. A broker that is away is no reason for that: trying
+    /// again is life.
+    pub fn beat(&self) {
+        self.alive.store(self.started.elapsed().as_millis() as u64, Ordering::Release);
+    }
+
+    fn stands_still(&self) -> bool {
+        let alive = Duration::from_millis(self.alive.load(Ordering::Acquire));
+        self.started.elapsed().saturating_sub(alive) > STANDSTILL
     }
 }
 
@@ -65,8 +83,8 @@ impl Admin {
 }
 
 async fn healthz(State((_, health)): State<(Registry, Health)>) -> (StatusCode, &'static str) {
-    match health.broken.load(Ordering::Acquire) {
-        true => (StatusCode::INTERNAL_SERVER_ERROR, "broken: only a restart helps, see the log\n"),
+    match health.stands_still() {
+        true => (StatusCode::INTERNAL_SERVER_ERROR, "no sign of life from the work for five minutes\n"),
         false => (StatusCode::OK, "ok\n"),
     }
 }

@@ -12,6 +12,8 @@ pub(super) enum State {
     Waiting,
     /// Fetched and delivered.
     Delivered,
+    /// An error was met: not delivered until started again.
+    Failed,
     /// Revoked; not delivered any more, but ours until released.
     Going,
 }
@@ -19,8 +21,8 @@ pub(super) enum State {
 #[derive(Debug)]
 struct Held {
     state: State,
-    /// Where the end of the log was last met.
-    seen_end: Option<i64>,
+    /// Offset behind everything taken from the queue. Whatever is below it was taken before.
+    next: i64,
 }
 
 /// A revocation that was announced and not yet answered.
@@ -43,7 +45,14 @@ pub(super) struct Assignment {
 
 impl Assignment {
     pub(super) fn new(topics: Arc<[String]>) -> Self {
-        Self { topics, held: BTreeMap::new() }
+        Self {
+            topics,
+            held: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
     }
 
     pub(super) fn all(&self) -> Vec<Partition> {
@@ -55,32 +64,49 @@ impl Assignment {
     }
 
     pub(super) fn set(&mut self, partition: Partition, state: State) {
-        self.held.entry(partition).or_insert(Held { state, seen_end: None }).state = state;
+        self.held.entry(partition).or_insert(Held { state, next: 0 }).state = state;
+    }
+
+    /// Notes that a partition is delivered from `offset` on.
+    pub(super) fn start(&mut self, partition: Partition, offset: i64) {
+        self.held.insert(
+            partition,
+            Held {
+                state: State::Delivered,
+                next: offset,
+            },
+        );
+    }
+
+    /// The next offset of a partition, to be read and moved; None unless it is delivered.
+    pub(super) fn next(&mut self, partition: Partition) -> Option<&mut i64> {
+        let held = self.held.get_mut(&partition)?;
+        (held.state == State::Delivered).then_some(&mut held.next)
+    }
+
+    /// Those that are delivered.
+    pub(super) fn delivered(&self) -> Vec<Partition> {
+        let delivered = self.held.iter().filter(|(_, held)| held.state == State::Delivered);
+        delivered.map(|(partition, _)| *partition).collect()
     }
 
     pub(super) fn remove(&mut self, partition: Partition) {
         self.held.remove(&partition);
     }
 
-    pub(super) fn saw_end(&mut self, partition: Partition, end: i64) {
-        if let Some(held) = self.held.get_mut(&partition) {
-            held.seen_end = Some(end);
-        }
-    }
-
-    pub(super) fn seen_end(&self, partition: Partition) -> Option<i64> {
-        self.held.get(&partition)?.seen_end
-    }
-
     /// The partition that Kafka calls so, if its topic is one of ours.
     pub(super) fn numbered(&self, topic: &str, number: i32) -> Option<Partition> {
         let position = self.topics.iter().position(|name| name == topic)?;
-        Some(Partition { topic: position as u16, number })
+        Some(Partition {
+            topic: position as u16,
+            number,
+        })
     }
 
     pub(super) fn topic(&self, partition: Partition) -> Result<&str, Error> {
         let name = self.topics.get(usize::from(partition.topic));
-        name.map(String::as_str).ok_or_else(|| Error::user(format!("no source topic number {}", partition.topic)))
+        name.map(String::as_str)
+            .ok_or_else(|| Error::user(format!("no source topic number {}", partition.topic)))
     }
 
     pub(super) fn list(&self, partitions: &[Partition]) -> Result<TopicPartitionList, Error> {

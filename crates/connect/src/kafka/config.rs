@@ -19,6 +19,9 @@ pub struct Settings {
     pub client_id: String,
     /// How long the group waits for a silent member before its partitions go to others.
     pub session_timeout: Duration,
+    /// How long the group waits for a member that lives but does not poll: it must be able to load its state meanwhile.
+    /// Not below the session time-out.
+    pub max_poll_interval: Duration,
     /// How long a silent producer's transaction blocks readers, and how long one commit may take.
     pub transaction_timeout: Duration,
     /// Records fetched ahead, in bytes, for all partitions together.
@@ -35,6 +38,7 @@ impl Default for Settings {
             secrets_dir: PathBuf::from("/etc/millrace/secrets"),
             client_id: "millrace".to_owned(),
             session_timeout: Duration::from_secs(10),
+            max_poll_interval: Duration::from_secs(300),
             transaction_timeout: Duration::from_secs(15),
             prefetch_bytes: 16 << 20,
             send_buffer_bytes: 32 << 20,
@@ -65,7 +69,9 @@ pub(super) fn common(connection: &Connection, settings: &Settings) -> Result<Cli
 pub(super) fn reader(connection: &Connection, settings: &Settings) -> Result<ClientConfig, Error> {
     let mut config = common(connection, settings)?;
     // Asking for a topic must not bring it into being.
-    config.set("allow.auto.create.topics", "false").set("isolation.level", "read_committed");
+    config
+        .set("allow.auto.create.topics", "false")
+        .set("isolation.level", "read_committed");
     Ok(config)
 }
 
@@ -79,16 +85,27 @@ pub(super) fn consumer(connection: &Connection, settings: &Settings, group: &Gro
         .set("group.protocol", "classic")
         .set("partition.assignment.strategy", "cooperative-sticky")
         .set("session.timeout.ms", session.as_millis().to_string())
-        .set("heartbeat.interval.ms", (session / 3).min(Duration::from_secs(1)).as_millis().to_string())
-        .set("max.poll.interval.ms", session.max(Duration::from_secs(300)).as_millis().to_string())
+        .set(
+            "heartbeat.interval.ms",
+            (session / 3).min(Duration::from_secs(1)).as_millis().to_string(),
+        )
+        .set(
+            "max.poll.interval.ms",
+            session.max(settings.max_poll_interval).as_millis().to_string(),
+        )
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         // An offset that is gone is an error to be seen, never a reason to start somewhere else.
         .set("auto.offset.reset", "error")
-        .set("enable.partition.eof", "true")
+        // librdkafka takes an end of partition for a record when it notes where to go on after a rebalance, and would
+        // skip one. The position says the same.
+        .set("enable.partition.eof", "false")
         .set("queued.min.messages", "50000")
         .set("queued.max.messages.kbytes", prefetch_kb.to_string())
-        .set("fetch.max.bytes", (prefetch_kb << 10).min(i32::MAX as u64 - 512).to_string())
+        .set(
+            "fetch.max.bytes",
+            (prefetch_kb << 10).min(i32::MAX as u64 - 512).to_string(),
+        )
         .set("fetch.queue.backoff.ms", "5")
         .set("fetch.error.backoff.ms", "100")
         .set("statistics.interval.ms", "1000");
@@ -114,7 +131,10 @@ pub(super) fn producer(
         .set("batch.size", batch_bytes.to_string())
         .set("linger.ms", "5")
         .set("compression.type", "none")
-        .set("queue.buffering.max.kbytes", (settings.send_buffer_bytes >> 10).max(2 << 10).to_string())
+        .set(
+            "queue.buffering.max.kbytes",
+            (settings.send_buffer_bytes >> 10).max(2 << 10).to_string(),
+        )
         .set("queue.buffering.max.messages", "200000");
     Ok(config)
 }
@@ -138,8 +158,14 @@ fn secure(config: &mut ClientConfig, security: &Security, settings: &Settings) -
     }
     if let Some(sasl) = &security.sasl {
         config.set("sasl.mechanism", sasl.mechanism);
-        config.set("sasl.username", secret(settings, &sasl.username)?.trim_end_matches(['\r', '\n']));
-        config.set("sasl.password", secret(settings, &sasl.password)?.trim_end_matches(['\r', '\n']));
+        config.set(
+            "sasl.username",
+            secret(settings, &sasl.username)?.trim_end_matches(['\r', '\n']),
+        );
+        config.set(
+            "sasl.password",
+            secret(settings, &sasl.password)?.trim_end_matches(['\r', '\n']),
+        );
     }
     Ok(())
 }
@@ -148,7 +174,9 @@ fn secret(settings: &Settings, key: &SecretKey) -> Result<String, Error> {
     let path = settings.secrets_dir.join(&key.name).join(&key.key);
     std::fs::read_to_string(&path).map_err(|error| {
         let (name, key, path) = (&key.name, &key.key, path.display());
-        Error::user(format!("failed to read key {key} of secret {name} from {path}: {error}"))
+        Error::user(format!(
+            "failed to read key {key} of secret {name} from {path}: {error}"
+        ))
     })
 }
 
@@ -158,26 +186,45 @@ mod tests {
     use millrace_plan::{Sasl, Tls};
 
     fn key(name: &str, key: &str) -> SecretKey {
-        SecretKey { name: name.to_owned(), key: key.to_owned() }
+        SecretKey {
+            name: name.to_owned(),
+            key: key.to_owned(),
+        }
     }
 
     fn secured(directory: &std::path::Path) -> (Connection, Settings) {
         let security = Security {
-            tls: Some(Tls { ca: Some(key("tls", "ca.crt")), client: None }),
+            tls: Some(Tls {
+                ca: Some(key("tls", "ca.crt")),
+                client: None,
+            }),
             sasl: Some(Sasl {
                 mechanism: "SCRAM-SHA-512",
                 username: key("login", "username"),
                 password: key("login", "password"),
             }),
         };
-        let connection = Connection { bootstrap_servers: vec!["a:9092".to_owned(), "b:9092".to_owned()], security };
-        (connection, Settings { secrets_dir: directory.to_owned(), ..Settings::default() })
+        let connection = Connection {
+            bootstrap_servers: vec!["a:9092".to_owned(), "b:9092".to_owned()],
+            security,
+        };
+        (
+            connection,
+            Settings {
+                secrets_dir: directory.to_owned(),
+                ..Settings::default()
+            },
+        )
     }
 
     #[test]
     fn secrets_come_from_their_files() {
         let directory = tempfile::tempdir().unwrap();
-        for (path, content) in [("tls/ca.crt", "PEM\n"), ("login/username", "me\n"), ("login/password", "let me in")] {
+        for (path, content) in [
+            ("tls/ca.crt", "PEM\n"),
+            ("login/username", "me\n"),
+            ("login/password", "let me in"),
+        ] {
             let path = directory.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
@@ -209,9 +256,11 @@ mod tests {
     fn offsets_are_never_committed_nor_reset_behind_our_back() {
         let group = GroupId::parse("job").unwrap();
         let config = consumer(&Connection::default(), &Settings::default(), &group).unwrap();
-        for (name, value) in
-            [("enable.auto.commit", "false"), ("auto.offset.reset", "error"), ("isolation.level", "read_committed")]
-        {
+        for (name, value) in [
+            ("enable.auto.commit", "false"),
+            ("auto.offset.reset", "error"),
+            ("isolation.level", "read_committed"),
+        ] {
             assert_eq!(config.get(name), Some(value), "{name}");
         }
     }

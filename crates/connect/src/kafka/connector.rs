@@ -31,7 +31,13 @@ pub struct KafkaConnector {
 impl KafkaConnector {
     /// For a job that reads `sources` as `group`. Opens nothing yet.
     pub fn new(connection: Connection, settings: Settings, sources: Vec<TopicName>, group: GroupId) -> Self {
-        Self { connection, settings, sources, group, limits: Mutex::default() }
+        Self {
+            connection,
+            settings,
+            sources,
+            group,
+            limits: Mutex::default(),
+        }
     }
 
     /// Identity of the cluster.
@@ -44,7 +50,11 @@ impl KafkaConnector {
 
     /// A client that only asks questions.
     pub(super) fn reader(&self) -> Result<Arc<Native>, Error> {
-        open(&config::reader(&self.connection, &self.settings)?, Kind::Reader, "reader")
+        open(
+            &config::reader(&self.connection, &self.settings)?,
+            Kind::Reader,
+            "reader",
+        )
     }
 
     /// Why nothing was answered, as far as known.
@@ -53,7 +63,10 @@ impl KafkaConnector {
         let (brokers, context) = (self.connection.bootstrap_servers.join(","), client.context());
         match context.refusal() {
             Some(reason) => Error::user(format!("the brokers at {brokers} refuse this client: {reason}")),
-            None => Error::external(format!("failed to reach the brokers at {brokers}: {}", context.last_error())),
+            None => Error::external(format!(
+                "failed to reach the brokers at {brokers}: {}",
+                context.last_error()
+            )),
         }
     }
 
@@ -96,7 +109,8 @@ pub(super) fn missing_topic(name: &str) -> Error {
 
 fn open(config: &ClientConfig, kind: Kind, role: &'static str) -> Result<Arc<Native>, Error> {
     // A configuration that librdkafka refuses is a mistake of the spec, for example an unreadable certificate.
-    Native::open(config, kind, Context::new(role)).map_err(|error| Error::user(format!("failed to make a {role}: {error}")))
+    Native::open(config, kind, Context::new(role))
+        .map_err(|error| Error::user(format!("failed to make a {role}: {error}")))
 }
 
 impl Connector for KafkaConnector {
@@ -117,20 +131,36 @@ impl Connector for KafkaConnector {
         let partitions = self.existing(&names)?;
         let limits = self.limits().clone();
         // A batch counts as one message against a topic's limit.
-        let limit_of = |name: &TopicName| limits.get(name.as_str()).map_or(MAX_RECORD_BYTES, |max| *max.min(&MAX_RECORD_BYTES));
+        let limit_of = |name: &TopicName| {
+            limits
+                .get(name.as_str())
+                .map_or(MAX_RECORD_BYTES, |max| *max.min(&MAX_RECORD_BYTES))
+        };
         let batch_bytes = topics.iter().map(limit_of).fold(MAX_RECORD_BYTES, usize::min);
         let config = config::producer(&self.connection, &self.settings, transactional_id, batch_bytes)?;
         let client = open(&config, Kind::Producer, "producer")?;
         self.take_over(&client, transactional_id)?;
         let sink = |name: &TopicName| {
-            let partitions = *partitions.get(name.as_str()).ok_or_else(|| missing_topic(name.as_str()))?;
+            let partitions = *partitions
+                .get(name.as_str())
+                .ok_or_else(|| missing_topic(name.as_str()))?;
             let handle = TopicHandle::open(&client, name.as_str());
             let handle = handle.ok_or_else(|| Error::external(format!("failed to open topic {name}")))?;
             let limit = limit_of(name).saturating_sub(RECORD_OVERHEAD);
-            Ok(SinkTopic { name: name.to_string(), handle, partitions, limit })
+            Ok(SinkTopic {
+                name: name.to_string(),
+                handle,
+                partitions,
+                limit,
+            })
         };
         let sinks = topics.iter().map(sink).collect::<Result<Vec<_>, Error>>()?;
-        Ok(KafkaProducer::new(client, transactional_id.to_owned(), sinks, self.settings.clone()))
+        Ok(KafkaProducer::new(
+            client,
+            transactional_id.to_owned(),
+            sinks,
+            self.settings.clone(),
+        ))
     }
 }
 

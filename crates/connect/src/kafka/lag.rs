@@ -1,4 +1,4 @@
-//! How far behind: from librdkafka's statistics and the ends of partitions that were seen, without asking a broker.
+//! How far behind: from librdkafka's statistics, without asking a broker.
 
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -44,11 +44,9 @@ impl Statistics {
     }
 }
 
-/// Records between `position` and the furthest end known. `seen_end`: where the end was met while reading, behind control
-/// markers; it makes lag 0 exact, where the statistics may be a second old.
-pub(super) fn behind(position: i64, last_stable: Option<i64>, seen_end: Option<i64>) -> Option<i64> {
-    let end = last_stable.max(seen_end)?;
-    Some((end - position).max(0))
+/// Records between `position` and the last stable offset, which may be as old as the statistics: a second.
+pub(super) fn behind(position: i64, last_stable: Option<i64>) -> Option<i64> {
+    Some((last_stable? - position).max(0))
 }
 
 #[cfg(test)]
@@ -69,9 +67,9 @@ mod tests {
     }
 
     #[test]
-    fn lag_is_zero_at_the_end_that_was_seen_and_unknown_without_any() {
-        assert_eq!(behind(10, Some(8), Some(10)), Some(0));
-        assert_eq!(behind(10, Some(15), Some(10)), Some(5));
-        assert_eq!(behind(10, None, None), None);
+    fn lag_is_zero_ahead_of_old_statistics_and_unknown_without_any() {
+        assert_eq!(behind(10, Some(8)), Some(0));
+        assert_eq!(behind(10, Some(15)), Some(5));
+        assert_eq!(behind(10, None), None);
     }
 }

@@ -5,7 +5,7 @@
 //! native        the only file that calls librdkafka itself; safe wrappers
 //! client        what a client reports meanwhile: logs, errors, statistics, rebalances
 //! topics, lag   what exists, what has to be created; how far behind
-//! source        KafkaConsumer      assignment   what is ours, and in which state
+//! source        KafkaConsumer      assignment   what is ours, and in which state      fetch, records   batches
 //! sink          KafkaProducer      transaction  how a commit ended
 //! connector     makes both
 //! ```
@@ -14,8 +14,10 @@ mod assignment;
 mod client;
 mod config;
 mod connector;
+mod fetch;
 mod lag;
 mod native;
+mod records;
 mod sink;
 mod source;
 mod topics;
@@ -24,5 +26,6 @@ mod watchdog;
 
 pub use config::Settings;
 pub use connector::KafkaConnector;
+pub use records::{KafkaMembership, KafkaRecords};
 pub use sink::KafkaProducer;
-pub use source::{KafkaConsumer, KafkaMembership, KafkaRecords};
+pub use source::KafkaConsumer;

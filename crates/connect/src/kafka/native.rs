@@ -8,7 +8,10 @@
 //! - callbacks run only inside calls into librdkafka, get the `Context` that the client owns, and call nothing that waits;
 //! - clients are made without delivery reports and without events, so that polling them needs no further handling; a
 //!   record that could not be delivered is counted by librdkafka and fails the commit.
-#![expect(unsafe_code, reason = "librdkafka is a C library; everything that calls it directly is in this file")]
+#![expect(
+    unsafe_code,
+    reason = "librdkafka is a C library; everything that calls it directly is in this file"
+)]
 
 use super::client::{Context, Rebalance};
 use crate::{Delivered, RecordView};
@@ -70,7 +73,9 @@ impl Native {
             Kind::Reader | Kind::Member => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
             Kind::Producer => sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
         };
-        let client = Arc::new(Self { client: Client::new(config, native, type_, context)? });
+        let client = Arc::new(Self {
+            client: Client::new(config, native, type_, context)?,
+        });
         if kind == Kind::Member {
             // SAFETY: the client lives. From now on one queue carries records, rebalances, errors and logs.
             unsafe { sys::rd_kafka_poll_set_consumer(client.ptr()) };
@@ -114,7 +119,8 @@ impl Native {
         unsafe {
             let free = into.messages.as_mut_ptr().add(into.messages.len());
             let count = sys::rd_kafka_consume_batch_queue(queue.ptr.as_ptr(), millis(timeout), free.cast(), max);
-            into.messages.set_len(into.messages.len() + usize::try_from(count).unwrap_or(0));
+            into.messages
+                .set_len(into.messages.len() + usize::try_from(count).unwrap_or(0));
         }
     }
 
@@ -137,7 +143,25 @@ impl Native {
     /// are in the list's elements.
     pub(super) fn seek(&self, partitions: &TopicPartitionList, timeout: Duration) -> Result<(), Failure> {
         // SAFETY: both pointers are valid.
-        unsafe { outcome(sys::rd_kafka_seek_partitions(self.ptr(), partitions.ptr(), millis(timeout))) }
+        unsafe {
+            outcome(sys::rd_kafka_seek_partitions(
+                self.ptr(),
+                partitions.ptr(),
+                millis(timeout),
+            ))
+        }
+    }
+
+    /// For each partition of the list the offset behind the last message taken from the queue, control markers included;
+    /// negative if none was taken since the partition was assigned or moved.
+    pub(super) fn positions(&self, partitions: &TopicPartitionList, into: &mut Vec<i64>) {
+        into.clear();
+        // SAFETY: both pointers are valid; the elements are written before the call returns.
+        unsafe {
+            if code(sys::rd_kafka_position(self.ptr(), partitions.ptr())).is_ok() {
+                into.extend(elements(partitions.ptr()).iter().map(|element| element.offset));
+            }
+        }
     }
 
     /// Offsets and metadata that the group has committed.
@@ -149,7 +173,10 @@ impl Native {
         // SAFETY: both pointers are valid; the elements are written before the call returns.
         code(unsafe { sys::rd_kafka_committed(self.ptr(), partitions.ptr(), millis(timeout)) })?;
         // SAFETY: the list outlives this function.
-        Ok(unsafe { elements(partitions.ptr()) }.iter().map(CommittedRaw::of).collect())
+        Ok(unsafe { elements(partitions.ptr()) }
+            .iter()
+            .map(CommittedRaw::of)
+            .collect())
     }
 
     /// Proof of membership as of now.
@@ -182,12 +209,27 @@ impl Native {
         // 0 would mean "now" to librdkafka.
         let timestamp = if record.timestamp == 0 { 1 } else { record.timestamp };
         let fields = [
-            field(Field::RD_KAFKA_VTYPE_RKT, Value { rkt: topic.ptr.as_ptr() }),
+            field(
+                Field::RD_KAFKA_VTYPE_RKT,
+                Value {
+                    rkt: topic.ptr.as_ptr(),
+                },
+            ),
             field(Field::RD_KAFKA_VTYPE_PARTITION, Value { i32_: partition }),
-            field(Field::RD_KAFKA_VTYPE_MSGFLAGS, Value { i: sys::RD_KAFKA_MSG_F_COPY }),
+            field(
+                Field::RD_KAFKA_VTYPE_MSGFLAGS,
+                Value {
+                    i: sys::RD_KAFKA_MSG_F_COPY,
+                },
+            ),
             field(Field::RD_KAFKA_VTYPE_TIMESTAMP, Value { i64_: timestamp }),
             field(Field::RD_KAFKA_VTYPE_KEY, Value { mem: bytes(record.key) }),
-            field(Field::RD_KAFKA_VTYPE_VALUE, Value { mem: bytes(record.value) }),
+            field(
+                Field::RD_KAFKA_VTYPE_VALUE,
+                Value {
+                    mem: bytes(record.value),
+                },
+            ),
             field(Field::RD_KAFKA_VTYPE_HEADERS, Value { headers }),
         ];
         let count = fields.len() - usize::from(headers.is_null());
@@ -258,7 +300,10 @@ impl Queue {
     pub(super) fn of(client: &Arc<Native>) -> Option<Self> {
         // SAFETY: the client lives, and `client` keeps it alive.
         let ptr = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(client.ptr()) })?;
-        Some(Self { ptr, client: Arc::clone(client) })
+        Some(Self {
+            ptr,
+            client: Arc::clone(client),
+        })
     }
 }
 
@@ -277,7 +322,10 @@ pub(super) struct Fetched {
 
 impl Fetched {
     pub(super) fn empty(client: &Arc<Native>) -> Self {
-        Self { messages: Vec::new(), client: Arc::clone(client) }
+        Self {
+            messages: Vec::new(),
+            client: Arc::clone(client),
+        }
     }
 
     pub(super) fn as_slice(&self) -> &[Message] {
@@ -290,8 +338,15 @@ impl Fetched {
 
     /// Cuts the first `count` messages off.
     pub(super) fn take_first(&mut self, count: usize) -> Self {
-        let rest = if count == self.messages.len() { Vec::new() } else { self.messages.split_off(count) };
-        Self { messages: std::mem::replace(&mut self.messages, rest), client: Arc::clone(&self.client) }
+        let rest = if count == self.messages.len() {
+            Vec::new()
+        } else {
+            self.messages.split_off(count)
+        };
+        Self {
+            messages: std::mem::replace(&mut self.messages, rest),
+            client: Arc::clone(&self.client),
+        }
     }
 
     /// Puts the messages of `other`, of the same client, behind these.
@@ -299,7 +354,6 @@ impl Fetched {
         debug_assert!(Arc::ptr_eq(&self.client, &other.client));
         self.messages.append(&mut other.messages);
     }
-
 }
 
 /// One message: a record, or an event that concerns a partition.
@@ -375,7 +429,14 @@ impl Message {
             }
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
             let mut at = 0;
-            while code(sys::rd_kafka_header_get_all(headers, at, &raw mut name, &raw mut value, &raw mut size)).is_ok()
+            while code(sys::rd_kafka_header_get_all(
+                headers,
+                at,
+                &raw mut name,
+                &raw mut value,
+                &raw mut size,
+            ))
+            .is_ok()
             {
                 each(&CStr::from_ptr(name).to_string_lossy(), bytes(value, size));
                 at += 1;
@@ -398,7 +459,10 @@ impl TopicHandle {
         let name = CString::new(name).ok()?;
         // SAFETY: the client lives, and `_client` keeps it alive; a null configuration means the default one.
         let ptr = unsafe { sys::rd_kafka_topic_new(client.ptr(), name.as_ptr(), ptr::null_mut()) };
-        Some(Self { ptr: NonNull::new(ptr)?, _client: Arc::clone(client) })
+        Some(Self {
+            ptr: NonNull::new(ptr)?,
+            _client: Arc::clone(client),
+        })
     }
 }
 
@@ -454,7 +518,10 @@ impl CommittedRaw {
     fn of(element: &sys::rd_kafka_topic_partition_t) -> Self {
         // SAFETY: the list that `element` belongs to lives, and with it what its elements point to.
         let (topic, metadata) = unsafe {
-            (CStr::from_ptr(element.topic).to_string_lossy(), bytes(element.metadata, element.metadata_size))
+            (
+                CStr::from_ptr(element.topic).to_string_lossy(),
+                bytes(element.metadata, element.metadata_size),
+            )
         };
         Self {
             topic: topic.into_owned(),
@@ -517,20 +584,26 @@ unsafe extern "C" fn on_rebalance(
 ) {
     // SAFETY: librdkafka passes a client of ours, a valid list and the context that was given to the client.
     unsafe {
-        let Some(context) = context.cast::<Context>().as_ref() else { return };
+        let Some(context) = context.cast::<Context>().as_ref() else {
+            return;
+        };
         if context.is_closing() {
             sys::rd_kafka_assign(client, ptr::null());
             return;
         }
         let named = |element: &sys::rd_kafka_topic_partition_t| {
-            (CStr::from_ptr(element.topic).to_string_lossy().into_owned(), element.partition)
+            (
+                CStr::from_ptr(element.topic).to_string_lossy().into_owned(),
+                element.partition,
+            )
         };
         let partitions = elements(partitions).iter().map(named).collect();
         context.push_rebalance(match decision {
             Code::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assign(partitions),
-            Code::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
-                Rebalance::Revoke { partitions, lost: sys::rd_kafka_assignment_lost(client) != 0 }
-            }
+            Code::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => Rebalance::Revoke {
+                partitions,
+                lost: sys::rd_kafka_assignment_lost(client) != 0,
+            },
             failed => Rebalance::Failed(failed.into()),
         });
         // Ends the wait of `fetch`, so that the decision is answered now.
@@ -584,7 +657,11 @@ unsafe fn outcome(error: *mut sys::rd_kafka_error_t) -> Result<(), Failure> {
 }
 
 fn code(code: Code) -> Result<(), RDKafkaErrorCode> {
-    if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(code.into()) }
+    if code == Code::RD_KAFKA_RESP_ERR_NO_ERROR {
+        Ok(())
+    } else {
+        Err(code.into())
+    }
 }
 
 /// The elements of a list.

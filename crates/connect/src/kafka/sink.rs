@@ -2,7 +2,7 @@
 
 use super::config::Settings;
 use super::native::{Failure, Native, TopicHandle};
-use super::source::KafkaMembership;
+use super::records::KafkaMembership;
 use super::transaction::{Ending, is_fencing};
 use super::watchdog::{retire, within};
 use crate::partitioner::partition_of;
@@ -48,8 +48,19 @@ enum State {
 }
 
 impl KafkaProducer {
-    pub(super) fn new(client: Arc<Native>, transactional_id: String, topics: Vec<SinkTopic>, settings: Settings) -> Self {
-        Self { topics, client, transactional_id, state: State::Ready, settings }
+    pub(super) fn new(
+        client: Arc<Native>,
+        transactional_id: String,
+        topics: Vec<SinkTopic>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            topics,
+            client,
+            transactional_id,
+            state: State::Ready,
+            settings,
+        }
     }
 
     fn begin(&mut self) -> Result<(), Error> {
@@ -58,7 +69,11 @@ impl KafkaProducer {
             State::Spent { fenced, reason } => Err(self.spent(*fenced, reason)),
             State::Ready => {
                 self.client.begin_transaction().map_err(|failure| self.fail(&failure))?;
-                self.state = State::Open { begun: Instant::now(), records: 0, bytes: 0 };
+                self.state = State::Open {
+                    begun: Instant::now(),
+                    records: 0,
+                    bytes: 0,
+                };
                 Ok(())
             }
         }
@@ -66,7 +81,11 @@ impl KafkaProducer {
 
     fn spent(&self, fenced: bool, reason: &str) -> Error {
         let message = format!("producer {}: {reason}", self.transactional_id);
-        if fenced { Error::fenced(message) } else { Error::external(message) }
+        if fenced {
+            Error::fenced(message)
+        } else {
+            Error::external(message)
+        }
     }
 
     /// Marks the producer as useless.
@@ -86,14 +105,20 @@ impl KafkaProducer {
         let deadline = Instant::now() + self.settings.transaction_timeout;
         loop {
             let target = &self.topics[topic];
-            let Err(failure) = self.client.produce(&target.handle, partition, record) else { return Ok(()) };
+            let Err(failure) = self.client.produce(&target.handle, partition, record) else {
+                return Ok(());
+            };
             match failure.code {
                 Code::QueueFull if Instant::now() < deadline => self.client.serve(FULL),
                 Code::MessageSizeTooLarge => return Err(target.too_large(record.bytes())),
                 _ => {
                     let name = target.name.clone();
                     let error = self.fail(&failure);
-                    return Err(Error { message: format!("{name}/{partition}: {error}"), ..error }.into());
+                    return Err(Error {
+                        message: format!("{name}/{partition}: {error}"),
+                        ..error
+                    }
+                    .into());
                 }
             }
         }
@@ -101,7 +126,12 @@ impl KafkaProducer {
 
     fn ending(&self, begun: Instant) -> Ending {
         let timeout = self.settings.transaction_timeout;
-        Ending { client: Arc::clone(&self.client), positions: None, timeout, begun }
+        Ending {
+            client: Arc::clone(&self.client),
+            positions: None,
+            timeout,
+            begun,
+        }
     }
 
     /// Runs the end of a transaction with a deadline of our own: librdkafka's calls have waited for ever before.
@@ -116,8 +146,14 @@ impl KafkaProducer {
         let result = result.unwrap_or_else(|| Err(CommitError::Indefinite(format!("no answer within {limit:?}"))));
         self.state = match &result {
             Ok(()) | Err(CommitError::Aborted(_)) => State::Ready,
-            Err(CommitError::Indefinite(reason)) => State::Spent { fenced: false, reason: reason.clone() },
-            Err(CommitError::Fenced(reason)) => State::Spent { fenced: true, reason: reason.clone() },
+            Err(CommitError::Indefinite(reason)) => State::Spent {
+                fenced: false,
+                reason: reason.clone(),
+            },
+            Err(CommitError::Fenced(reason)) => State::Spent {
+                fenced: true,
+                reason: reason.clone(),
+            },
         };
         result
     }
@@ -125,13 +161,22 @@ impl KafkaProducer {
 
 impl SinkTopic {
     fn too_large(&self, bytes: usize) -> SendError {
-        SendError::TooLarge { topic: self.name.clone(), bytes, limit: self.limit }
+        SendError::TooLarge {
+            topic: self.name.clone(),
+            bytes,
+            limit: self.limit,
+        }
     }
 }
 
 fn to_list(positions: &[Position], membership: &KafkaMembership) -> Result<TopicPartitionList, String> {
     let mut list = TopicPartitionList::with_capacity(positions.len());
-    for Position { partition, offset, metadata } in positions {
+    for Position {
+        partition,
+        offset,
+        metadata,
+    } in positions
+    {
         let topic = membership.topics.get(usize::from(partition.topic));
         let topic = topic.ok_or_else(|| format!("no source topic number {}", partition.topic))?;
         let added = list.add_partition_offset(topic, partition.number, Offset::Offset(*offset));
@@ -155,7 +200,9 @@ impl Producer for KafkaProducer {
             return Err(target.too_large(size));
         }
         let partitions = target.partitions;
-        let partition = record.key.map_or_else(|| fallback.rem_euclid(partitions), |key| partition_of(key, partitions));
+        let partition = record
+            .key
+            .map_or_else(|| fallback.rem_euclid(partitions), |key| partition_of(key, partitions));
         self.begin()?;
         self.produce(topic, partition, &record)?;
         if let State::Open { records, bytes, .. } = &mut self.state {
@@ -172,7 +219,9 @@ impl Producer for KafkaProducer {
                 _ => CommitError::Indefinite(error.message),
             });
         }
-        let State::Open { begun, .. } = self.state else { unreachable!("`begin` opens a transaction") };
+        let State::Open { begun, .. } = self.state else {
+            unreachable!("`begin` opens a transaction")
+        };
         let mut ending = self.ending(begun);
         if !positions.is_empty() {
             let refusal = match (to_list(positions, membership), &membership.metadata) {
@@ -215,14 +264,24 @@ impl Producer for KafkaProducer {
         if let State::Spent { fenced, reason } = &self.state {
             return Err(self.spent(*fenced, reason));
         }
-        let Some((code, message)) = self.client.client().fatal_error() else { return Ok(()) };
-        Err(self.fail(&Failure { code, message, fatal: true, retriable: false, requires_abort: false }))
+        let Some((code, message)) = self.client.client().fatal_error() else {
+            return Ok(());
+        };
+        Err(self.fail(&Failure {
+            code,
+            message,
+            fatal: true,
+            retriable: false,
+            requires_abort: false,
+        }))
     }
 
     /// An estimate: records not acknowledged, times the mean size of the open transaction's.
     fn buffered_bytes(&mut self) -> u64 {
         match self.state {
-            State::Open { records, bytes, .. } if records > 0 => self.client.unacknowledged() as u64 * (bytes / records),
+            State::Open { records, bytes, .. } if records > 0 => {
+                self.client.unacknowledged() as u64 * (bytes / records)
+            }
             _ => 0,
         }
     }

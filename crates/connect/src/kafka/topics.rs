@@ -9,7 +9,9 @@ use super::watchdog::pause;
 use crate::Error;
 use futures::executor::block_on;
 use millrace_plan::{Topic, TopicName};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{
+    AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
+};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use std::collections::BTreeMap;
@@ -22,10 +24,17 @@ impl KafkaConnector {
     pub fn source_partitions(&self) -> Result<Vec<u32>, Error> {
         let sources: Vec<&TopicName> = self.sources.iter().collect();
         let found = self.existing(&sources)?;
-        let missing: Vec<&str> =
-            self.sources.iter().map(TopicName::as_str).filter(|name| !found.contains_key(*name)).collect();
+        let missing: Vec<&str> = self
+            .sources
+            .iter()
+            .map(TopicName::as_str)
+            .filter(|name| !found.contains_key(*name))
+            .collect();
         if !missing.is_empty() {
-            return Err(Error::user(format!("source topic {} does not exist", missing.join(", "))));
+            return Err(Error::user(format!(
+                "source topic {} does not exist",
+                missing.join(", ")
+            )));
         }
         Ok(self.sources.iter().map(|name| found[name.as_str()] as u32).collect())
     }
@@ -71,7 +80,9 @@ impl KafkaConnector {
             let Ok(metadata) = reader.client().fetch_metadata(Some(topic), left) else {
                 return Err(self.unreachable(reader));
             };
-            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else { return Ok(None) };
+            let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+                return Ok(None);
+            };
             match found.error().map(Code::from) {
                 None if !found.partitions().is_empty() => return Ok(Some(found.partitions().len() as i32)),
                 Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => return Ok(None),
@@ -116,9 +127,13 @@ impl KafkaConnector {
         let deadline = Instant::now() + self.settings.request_timeout;
         loop {
             let found = self.existing(topics)?;
-            let Some(missing) = topics.iter().find(|topic| !found.contains_key(topic.as_str())) else { return Ok(()) };
+            let Some(missing) = topics.iter().find(|topic| !found.contains_key(topic.as_str())) else {
+                return Ok(());
+            };
             if Instant::now() >= deadline {
-                return Err(Error::external(format!("topic {missing} was created but does not appear")));
+                return Err(Error::external(format!(
+                    "topic {missing} was created but does not appear"
+                )));
             }
             pause(RETRY);
         }
@@ -127,14 +142,19 @@ impl KafkaConnector {
     /// Finds out how large messages may be, where we may know.
     fn learn_limits(&self, topics: &[&TopicName]) {
         let Ok(admin) = self.admin() else { return };
-        let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic.as_str())).collect();
+        let resources: Vec<_> = topics
+            .iter()
+            .map(|topic| ResourceSpecifier::Topic(topic.as_str()))
+            .collect();
         let options = AdminOptions::new().request_timeout(Some(self.settings.request_timeout));
         let described = match block_on(admin.describe_configs(&resources, &options)) {
             Ok(described) => described,
             Err(error) => return tracing::debug!(%error, "sizes of messages are not known"),
         };
         for config in described.into_iter().flatten() {
-            let limit = config.get("max.message.bytes").and_then(|entry| entry.value.as_deref()?.parse().ok());
+            let limit = config
+                .get("max.message.bytes")
+                .and_then(|entry| entry.value.as_deref()?.parse().ok());
             if let (OwnedResourceSpecifier::Topic(name), Some(limit)) = (&config.specifier, limit) {
                 self.limits().insert(name.clone(), limit);
             }

@@ -40,7 +40,9 @@ impl Ending {
         let undisturbed = self.context().disturbances() == before;
         match result {
             Ok(()) if undisturbed => Ok(()),
-            Ok(()) => Err(CommitError::Indefinite("acknowledged, but only after a request was lost".to_owned())),
+            Ok(()) => Err(CommitError::Indefinite(
+                "acknowledged, but only after a request was lost".to_owned(),
+            )),
             Err((step, failure)) if failure.requires_abort && undisturbed && !is_about_the_end(step, &failure) => {
                 Err(self.abort_after(&failure))
             }
@@ -56,7 +58,9 @@ impl Ending {
         self.client.serve(Duration::ZERO);
         match result {
             Ok(()) if self.context().disturbances() == before => Ok(()),
-            Ok(()) => Err(CommitError::Indefinite("aborted, but only after a request was lost".to_owned())),
+            Ok(()) => Err(CommitError::Indefinite(
+                "aborted, but only after a request was lost".to_owned(),
+            )),
             Err(failure) => Err(self.ended_by(&failure)),
         }
     }
@@ -66,7 +70,9 @@ impl Ending {
             let sent = self.client.send_offsets(offsets, membership, self.timeout);
             sent.map_err(|failure| (Step::Positions, failure))?;
         }
-        self.client.commit_transaction(self.timeout).map_err(|failure| (Step::Commit, failure))
+        self.client
+            .commit_transaction(self.timeout)
+            .map_err(|failure| (Step::Commit, failure))
     }
 
     fn abort_after(&self, cause: &Failure) -> CommitError {
@@ -102,4 +108,36 @@ fn is_about_the_end(step: Step, failure: &Failure) -> bool {
 /// Whether a code says that a newer producer has our name.
 pub(super) fn is_fencing(code: Code) -> bool {
     matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(message: &str) -> Failure {
+        let message = message.to_owned();
+        Failure {
+            code: Code::Inconsistent,
+            message,
+            fatal: false,
+            retriable: false,
+            requires_abort: true,
+        }
+    }
+
+    #[test]
+    fn only_what_failed_before_the_end_was_requested_may_be_aborted() {
+        assert!(!is_about_the_end(
+            Step::Commit,
+            &failure("1 message(s) failed delivery")
+        ));
+        assert!(!is_about_the_end(
+            Step::Positions,
+            &failure("EndTxn commit failed: so to speak")
+        ));
+        assert!(is_about_the_end(
+            Step::Commit,
+            &failure("EndTxn commit failed: Broker: Unknown producer id")
+        ));
+    }
 }

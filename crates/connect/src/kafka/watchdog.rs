@@ -40,7 +40,10 @@ pub(super) fn retire<T: Send + Sync + 'static>(client: Arc<T>) {
 }
 
 /// Waits before a question is asked again.
-#[expect(clippy::disallowed_methods, reason = "librdkafka and brokers tell nobody when an answer has changed")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "librdkafka and brokers tell nobody when an answer has changed"
+)]
 pub(super) fn pause(time: Duration) {
     thread::sleep(time);
 }

@@ -64,7 +64,11 @@ impl MemoryConsumer {
 
     fn rejoin(&mut self, state: &mut State) {
         let counts = state.partition_counts();
-        self.member = state.groups.entry(self.group.clone()).or_default().join(&self.topics, &counts);
+        self.member = state
+            .groups
+            .entry(self.group.clone())
+            .or_default()
+            .join(&self.topics, &counts);
         self.lost = false;
     }
 
@@ -77,7 +81,10 @@ impl MemoryConsumer {
     fn numbered(&self, named: &[TopicPartition]) -> Vec<Partition> {
         let position = |topic: &String| self.topics.iter().position(|name| name == topic);
         let partition = |(topic, number): &TopicPartition| {
-            position(topic).map(|topic| Partition { topic: topic as u16, number: *number })
+            position(topic).map(|topic| Partition {
+                topic: topic as u16,
+                number: *number,
+            })
         };
         named.iter().filter_map(partition).collect()
     }
@@ -98,7 +105,10 @@ impl MemoryConsumer {
                 let partitions = self.numbered(&going);
                 self.going.extend(&partitions);
                 self.positions.retain(|partition, _| !partitions.contains(partition));
-                Some(Event::Revoked { partitions, lost: false })
+                Some(Event::Revoked {
+                    partitions,
+                    lost: false,
+                })
             }
             Change::Unknown if self.held.is_empty() => {
                 self.rejoin(state);
@@ -109,22 +119,36 @@ impl MemoryConsumer {
                 self.lost = true;
                 self.positions.clear();
                 self.going.clone_from(&self.held);
-                Some(Event::Revoked { partitions: self.held.iter().copied().collect(), lost: true })
+                Some(Event::Revoked {
+                    partitions: self.held.iter().copied().collect(),
+                    lost: true,
+                })
             }
         }
     }
 
     fn read(&mut self, state: &State) -> Result<Option<MemoryRecords>, Error> {
-        let after = self.positions.range(self.last.map_or(Partition::FIRST, Partition::following)..);
-        let before = self.positions.range(..self.last.map_or(Partition::FIRST, Partition::following));
+        let after = self
+            .positions
+            .range(self.last.map_or(Partition::FIRST, Partition::following)..);
+        let before = self
+            .positions
+            .range(..self.last.map_or(Partition::FIRST, Partition::following));
         for (&partition, &position) in after.chain(before) {
             let (topic, number) = self.named(partition)?;
             let read = state.log(&topic, number)?.read(position, MAX_RECORDS);
-            let read = read.map_err(|error| Error { message: format!("{topic}/{number}: {error}"), ..error })?;
+            let read = read.map_err(|error| Error {
+                message: format!("{topic}/{number}: {error}"),
+                ..error
+            })?;
             if read.next_offset > position {
                 self.positions.insert(partition, read.next_offset);
                 self.last = Some(partition);
-                return Ok(Some(MemoryRecords { partition, records: read.records, next_offset: read.next_offset }));
+                return Ok(Some(MemoryRecords {
+                    partition,
+                    records: read.records,
+                    next_offset: read.next_offset,
+                }));
             }
         }
         Ok(None)
@@ -132,10 +156,16 @@ impl MemoryConsumer {
 }
 
 impl Partition {
-    const FIRST: Self = Self { topic: 0, number: i32::MIN };
+    const FIRST: Self = Self {
+        topic: 0,
+        number: i32::MIN,
+    };
 
     fn following(self) -> Self {
-        Self { number: self.number + 1, ..self }
+        Self {
+            number: self.number + 1,
+            ..self
+        }
     }
 }
 
@@ -160,9 +190,18 @@ impl Consumer for MemoryConsumer {
             let named = self.named(*partition)?;
             if state.is_unstable(&self.group, &named) {
                 let (topic, number) = named;
-                return Err(Error::external(format!("the offset of {topic}/{number} is part of an open transaction")));
+                return Err(Error::external(format!(
+                    "the offset of {topic}/{number} is part of an open transaction"
+                )));
             }
-            found.push(state.groups.entry(self.group.clone()).or_default().committed(&named).cloned());
+            found.push(
+                state
+                    .groups
+                    .entry(self.group.clone())
+                    .or_default()
+                    .committed(&named)
+                    .cloned(),
+            );
         }
         Ok(found)
     }
@@ -184,7 +223,9 @@ impl Consumer for MemoryConsumer {
             }
             if !self.held.contains(partition) {
                 let (topic, number) = self.named(*partition)?;
-                return Err(Error::external(format!("{topic}/{number} is not assigned to this member")));
+                return Err(Error::external(format!(
+                    "{topic}/{number} is not assigned to this member"
+                )));
             }
             self.positions.insert(*partition, *offset);
         }
@@ -192,7 +233,10 @@ impl Consumer for MemoryConsumer {
     }
 
     fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
-        let named = partitions.iter().map(|partition| self.named(*partition)).collect::<Result<Vec<_>, _>>()?;
+        let named = partitions
+            .iter()
+            .map(|partition| self.named(*partition))
+            .collect::<Result<Vec<_>, _>>()?;
         for partition in partitions {
             self.held.remove(partition);
             self.going.remove(partition);
@@ -200,12 +244,21 @@ impl Consumer for MemoryConsumer {
         }
         let mut state = self.broker.state();
         let counts = state.partition_counts();
-        state.groups.entry(self.group.clone()).or_default().release(self.member, &named, &counts);
+        state
+            .groups
+            .entry(self.group.clone())
+            .or_default()
+            .release(self.member, &named, &counts);
         Ok(())
     }
 
     fn membership(&mut self) -> Result<MemoryMembership, Error> {
-        Ok(MemoryMembership { group: self.group.clone(), topics: self.topics.clone(), member: self.member, generation: self.generation })
+        Ok(MemoryMembership {
+            group: self.group.clone(),
+            topics: self.topics.clone(),
+            member: self.member,
+            generation: self.generation,
+        })
     }
 
     fn cluster_id(&mut self) -> Result<String, Error> {
@@ -226,7 +279,11 @@ impl Consumer for MemoryConsumer {
         if !std::mem::replace(&mut self.closed, true) {
             let mut state = self.broker.state();
             let counts = state.partition_counts();
-            state.groups.entry(self.group.clone()).or_default().remove(self.member, &counts);
+            state
+                .groups
+                .entry(self.group.clone())
+                .or_default()
+                .remove(self.member, &counts);
         }
     }
 }
@@ -234,7 +291,12 @@ impl Consumer for MemoryConsumer {
 impl Drop for MemoryConsumer {
     fn drop(&mut self) {
         if !self.closed {
-            self.broker.state().groups.entry(self.group.clone()).or_default().mark_crashed(self.member);
+            self.broker
+                .state()
+                .groups
+                .entry(self.group.clone())
+                .or_default()
+                .mark_crashed(self.member);
         }
     }
 }

@@ -45,7 +45,11 @@ pub(super) enum Change {
 impl Group {
     pub(super) fn join(&mut self, topics: &[String], counts: &BTreeMap<String, i32>) -> MemberId {
         self.next_member += 1;
-        let member = Member { topics: topics.iter().cloned().collect(), known: self.generation, ..Member::default() };
+        let member = Member {
+            topics: topics.iter().cloned().collect(),
+            known: self.generation,
+            ..Member::default()
+        };
         self.members.insert(self.next_member, member);
         self.rebalance(counts);
         self.next_member
@@ -59,13 +63,10 @@ impl Group {
         }
     }
 
-    pub(super) fn release(
-        &mut self,
-        member: MemberId,
-        partitions: &[TopicPartition],
-        counts: &BTreeMap<String, i32>,
-    ) {
-        let Some(found) = self.members.get_mut(&member) else { return };
+    pub(super) fn release(&mut self, member: MemberId, partitions: &[TopicPartition], counts: &BTreeMap<String, i32>) {
+        let Some(found) = self.members.get_mut(&member) else {
+            return;
+        };
         for partition in partitions {
             found.going.remove(partition);
             if self.owners.get(partition) == Some(&member) {
@@ -78,20 +79,32 @@ impl Group {
     }
 
     pub(super) fn next_change(&mut self, id: MemberId) -> Change {
-        let Some(member) = self.members.get_mut(&id) else { return Change::Unknown };
+        let Some(member) = self.members.get_mut(&id) else {
+            return Change::Unknown;
+        };
         if member.known == self.generation {
             return Change::None;
         }
         member.known = self.generation;
         let owned = |owners: &BTreeMap<_, _>| -> BTreeSet<TopicPartition> {
-            owners.iter().filter(|(_, owner)| **owner == id).map(|(partition, _)| partition).cloned().collect()
+            owners
+                .iter()
+                .filter(|(_, owner)| **owner == id)
+                .map(|(partition, _)| partition)
+                .cloned()
+                .collect()
         };
         let going: Vec<_> = owned(&self.owners).difference(&member.target).cloned().collect();
         if !going.is_empty() {
             member.going.extend(going.iter().cloned());
             return Change::Revoked(going);
         }
-        let new: Vec<_> = member.target.iter().filter(|new| !self.owners.contains_key(*new)).cloned().collect();
+        let new: Vec<_> = member
+            .target
+            .iter()
+            .filter(|new| !self.owners.contains_key(*new))
+            .cloned()
+            .collect();
         self.owners.extend(new.iter().map(|partition| (partition.clone(), id)));
         Change::Assigned(new)
     }
@@ -107,7 +120,10 @@ impl Group {
             return Err(format!("unknown member {member}"));
         }
         if generation != self.generation {
-            return Err(format!("illegal generation {generation}: the group is at {}", self.generation));
+            return Err(format!(
+                "illegal generation {generation}: the group is at {}",
+                self.generation
+            ));
         }
         Ok(())
     }
@@ -119,7 +135,11 @@ impl Group {
     }
 
     pub(super) fn crashed(&self) -> Vec<MemberId> {
-        self.members.iter().filter(|(_, member)| member.crashed).map(|(id, _)| *id).collect()
+        self.members
+            .iter()
+            .filter(|(_, member)| member.crashed)
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     pub(super) fn members(&self) -> Vec<MemberId> {
@@ -148,11 +168,15 @@ impl Group {
 
     /// Sticky: everybody keeps what it owns up to a fair share; the rest goes to those below theirs.
     fn assign(&mut self, counts: &BTreeMap<String, i32>) {
-        let subscribed = |(topic, _): &&TopicPartition| self.members.values().any(|member| member.topics.contains(topic));
-        let all: Vec<TopicPartition> =
-            counts.iter().flat_map(|(topic, count)| (0..*count).map(|number| (topic.clone(), number))).collect();
+        let subscribed =
+            |(topic, _): &&TopicPartition| self.members.values().any(|member| member.topics.contains(topic));
+        let all: Vec<TopicPartition> = counts
+            .iter()
+            .flat_map(|(topic, count)| (0..*count).map(|number| (topic.clone(), number)))
+            .collect();
         let all: Vec<TopicPartition> = all.iter().filter(subscribed).cloned().collect();
-        let mut held: BTreeMap<MemberId, Vec<TopicPartition>> = self.members.keys().map(|id| (*id, Vec::new())).collect();
+        let mut held: BTreeMap<MemberId, Vec<TopicPartition>> =
+            self.members.keys().map(|id| (*id, Vec::new())).collect();
         let mut free = Vec::new();
         for partition in all.iter().cloned() {
             match self.owners.get(&partition).and_then(|owner| held.get_mut(owner)) {

@@ -68,7 +68,11 @@ impl Log {
     pub(super) fn append(&mut self, record: Delivered<'_>, transaction: Option<TransactionId>) -> i64 {
         let offset = self.end();
         let owned = |bytes: &[u8]| bytes.to_vec();
-        let headers = record.headers.iter().map(|(name, value)| ((*name).to_owned(), value.map(owned))).collect();
+        let headers = record
+            .headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.map(owned)))
+            .collect();
         let stored = Arc::new(StoredRecord {
             offset,
             timestamp: record.timestamp,
@@ -93,7 +97,11 @@ impl Log {
             if let Entry::Open(record, owner) = entry
                 && *owner == id
             {
-                *entry = if commit { Entry::Visible(Arc::clone(record)) } else { Entry::Aborted };
+                *entry = if commit {
+                    Entry::Visible(Arc::clone(record))
+                } else {
+                    Entry::Aborted
+                };
             }
         }
         self.entries.push_back(Entry::Marker);
@@ -104,9 +112,14 @@ impl Log {
         let end = self.last_stable_offset();
         if offset < self.start || offset > self.end() {
             let (start, end) = (self.start, self.end());
-            return Err(Error::user(format!("offset {offset} is out of range: the log holds {start} to {end}")));
+            return Err(Error::user(format!(
+                "offset {offset} is out of range: the log holds {start} to {end}"
+            )));
         }
-        let mut read = Read { records: Vec::new(), next_offset: offset };
+        let mut read = Read {
+            records: Vec::new(),
+            next_offset: offset,
+        };
         for entry in self.entries.iter().skip((offset - self.start) as usize) {
             if read.next_offset >= end || read.records.len() >= max {
                 break;

@@ -147,12 +147,20 @@ impl Broker {
 
     /// What a group has committed.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<Committed> {
-        self.state().groups.get(group)?.committed(&(topic.to_owned(), partition)).cloned()
+        self.state()
+            .groups
+            .get(group)?
+            .committed(&(topic.to_owned(), partition))
+            .cloned()
     }
 
     /// Sets or removes what a group has committed, as an administrator's tool does.
     pub fn reset_offset(&self, group: &str, topic: &str, partition: i32, to: Option<Committed>) {
-        self.state().groups.entry(group.to_owned()).or_default().set_committed((topic.to_owned(), partition), to);
+        self.state()
+            .groups
+            .entry(group.to_owned())
+            .or_default()
+            .set_committed((topic.to_owned(), partition), to);
     }
 
     /// Decides how the next commits end; in the order of the calls.
@@ -197,21 +205,33 @@ impl Broker {
 
 impl State {
     fn partition_count(&self, topic: &str) -> Result<i32, Error> {
-        let logs = self.topics.get(topic).ok_or_else(|| Error::user(format!("topic {topic} does not exist")))?;
+        let logs = self
+            .topics
+            .get(topic)
+            .ok_or_else(|| Error::user(format!("topic {topic} does not exist")))?;
         Ok(logs.len() as i32)
     }
 
     fn partition_counts(&self) -> BTreeMap<String, i32> {
-        self.topics.iter().map(|(name, logs)| (name.clone(), logs.len() as i32)).collect()
+        self.topics
+            .iter()
+            .map(|(name, logs)| (name.clone(), logs.len() as i32))
+            .collect()
     }
 
     fn log(&self, topic: &str, partition: i32) -> Result<&Log, Error> {
-        let log = self.topics.get(topic).and_then(|logs| logs.get(usize::try_from(partition).ok()?));
+        let log = self
+            .topics
+            .get(topic)
+            .and_then(|logs| logs.get(usize::try_from(partition).ok()?));
         log.ok_or_else(|| Error::user(format!("topic {topic} has no partition {partition}")))
     }
 
     fn log_mut(&mut self, topic: &str, partition: i32) -> Result<&mut Log, Error> {
-        let log = self.topics.get_mut(topic).and_then(|logs| logs.get_mut(usize::try_from(partition).ok()?));
+        let log = self
+            .topics
+            .get_mut(topic)
+            .and_then(|logs| logs.get_mut(usize::try_from(partition).ok()?));
         log.ok_or_else(|| Error::user(format!("topic {topic} has no partition {partition}")))
     }
 }

@@ -36,7 +36,14 @@ impl MemoryProducer {
         let topics = topics.into_iter().map(counted).collect::<Result<_, _>>()?;
         let epoch = state.open_producer(&name);
         drop(state);
-        Ok(Self { broker, name, epoch, topics, in_transaction: false, is_spent: false })
+        Ok(Self {
+            broker,
+            name,
+            epoch,
+            topics,
+            in_transaction: false,
+            is_spent: false,
+        })
     }
 
     fn check(&self, state: &State) -> Result<(), Error> {
@@ -44,16 +51,26 @@ impl MemoryProducer {
             return Err(Error::external(format!("producer {} must be replaced", self.name)));
         }
         if !state.is_current(&self.name, self.epoch) {
-            return Err(Error::fenced(format!("producer {} was replaced by a newer one", self.name)));
+            return Err(Error::fenced(format!(
+                "producer {} was replaced by a newer one",
+                self.name
+            )));
         }
         Ok(())
     }
 
     /// Checks what the group's coordinator checks, and adds the offsets to the transaction.
     fn add_positions(&self, state: &mut State, positions: &[Position], who: &MemoryMembership) -> Result<(), String> {
-        let offsets = positions.iter().map(|position| to_commit(position, who)).collect::<Result<Vec<_>, _>>()?;
+        let offsets = positions
+            .iter()
+            .map(|position| to_commit(position, who))
+            .collect::<Result<Vec<_>, _>>()?;
         if !offsets.is_empty() {
-            state.groups.entry(who.group.clone()).or_default().check(who.member, who.generation)?;
+            state
+                .groups
+                .entry(who.group.clone())
+                .or_default()
+                .check(who.member, who.generation)?;
             state.add_offsets(&self.name, &who.group, offsets);
         }
         Ok(())
@@ -62,11 +79,17 @@ impl MemoryProducer {
 
 fn to_commit(position: &Position, who: &MemoryMembership) -> Result<(TopicPartition, Committed), String> {
     if position.metadata.len() > MAX_METADATA {
-        return Err(format!("offset metadata of {} bytes is too large", position.metadata.len()));
+        return Err(format!(
+            "offset metadata of {} bytes is too large",
+            position.metadata.len()
+        ));
     }
     let topic = who.topics.get(usize::from(position.partition.topic));
     let topic = topic.ok_or_else(|| format!("no source topic number {}", position.partition.topic))?;
-    let committed = Committed { offset: position.offset, metadata: position.metadata.clone() };
+    let committed = Committed {
+        offset: position.offset,
+        metadata: position.metadata.clone(),
+    };
     Ok(((topic.clone(), position.partition.number), committed))
 }
 
@@ -82,9 +105,15 @@ impl Producer for MemoryProducer {
             .ok_or_else(|| Error::user(format!("no topic number {topic} to write to")))?;
         let bytes = record.bytes();
         if bytes > state.max_record_bytes {
-            return Err(SendError::TooLarge { topic: name.clone(), bytes, limit: state.max_record_bytes });
+            return Err(SendError::TooLarge {
+                topic: name.clone(),
+                bytes,
+                limit: state.max_record_bytes,
+            });
         }
-        let number = record.key.map_or(fallback.rem_euclid(*partitions), |key| partition_of(key, *partitions));
+        let number = record
+            .key
+            .map_or(fallback.rem_euclid(*partitions), |key| partition_of(key, *partitions));
         let transaction = state.transaction(&self.name);
         state.add_partition(&self.name, (name, number));
         state.log_mut(name, number)?.append(record, Some(transaction));

@@ -20,11 +20,18 @@ fn input(number: i32) -> Partition {
 }
 
 fn value(text: &str) -> Delivered<'_> {
-    Delivered { value: Some(text.as_bytes()), ..Delivered::default() }
+    Delivered {
+        value: Some(text.as_bytes()),
+        ..Delivered::default()
+    }
 }
 
 fn at(number: i32, offset: i64) -> Position {
-    Position { partition: input(number), offset, metadata: format!("mr1;{offset}") }
+    Position {
+        partition: input(number),
+        offset,
+        metadata: format!("mr1;{offset}"),
+    }
 }
 
 fn poll(consumer: &mut MemoryConsumer) -> Event<MemoryRecords> {
@@ -50,20 +57,30 @@ fn expect_idle(consumer: &mut MemoryConsumer) {
 }
 
 fn read(consumer: &mut MemoryConsumer) -> (Vec<String>, i64) {
-    let Event::Records(records) = poll(consumer) else { panic!("expected records") };
+    let Event::Records(records) = poll(consumer) else {
+        panic!("expected records")
+    };
     let text = |at| String::from_utf8(records.get(at).value.unwrap().to_vec()).unwrap();
     ((0..records.len()).map(text).collect(), records.next_offset())
 }
 
 fn values(broker: &Broker, topic: &str) -> Vec<String> {
     let text = |record: &StoredRecord| String::from_utf8(record.value.clone().unwrap()).unwrap();
-    broker.read_committed(topic).unwrap().iter().map(|(_, record)| text(record)).collect()
+    broker
+        .read_committed(topic)
+        .unwrap()
+        .iter()
+        .map(|(_, record)| text(record))
+        .collect()
 }
 
 /// A member that owns everything from its committed offsets on.
 fn running(connector: &MemoryConnector) -> MemoryConsumer {
     let mut consumer = connector.open_consumer().unwrap();
-    let all: Vec<_> = expect_assigned(&mut consumer).into_iter().map(|number| (input(number), 0)).collect();
+    let all: Vec<_> = expect_assigned(&mut consumer)
+        .into_iter()
+        .map(|number| (input(number), 0))
+        .collect();
     consumer.resume_at(&all).unwrap();
     consumer
 }
@@ -77,7 +94,10 @@ fn results_and_positions_become_visible_together() {
     assert!(producer.has_open_transaction() && values(&broker, "out").is_empty());
     producer.commit(&[at(0, 5)], &consumer.membership().unwrap()).unwrap();
     assert_eq!(values(&broker, "out"), ["a"]);
-    assert_eq!(consumer.committed(&[input(0)]).unwrap()[0].as_ref().unwrap().metadata, "mr1;5");
+    assert_eq!(
+        consumer.committed(&[input(0)]).unwrap()[0].as_ref().unwrap().metadata,
+        "mr1;5"
+    );
 }
 
 #[test]
@@ -119,7 +139,10 @@ fn newer_producer_fences_the_older_and_aborts_its_transaction() {
     old.send(0, 0, value("old")).unwrap();
     let mut new = connector.open_producer("p", &[topic("out")]).unwrap();
     assert!(matches!(old.send(0, 0, value("old")), Err(SendError::Failed(_))));
-    assert!(matches!(old.commit(&[at(0, 9)], &membership), Err(CommitError::Fenced(_))));
+    assert!(matches!(
+        old.commit(&[at(0, 9)], &membership),
+        Err(CommitError::Fenced(_))
+    ));
     new.commit(&[at(0, 1)], &membership).unwrap();
     assert!(values(&broker, "out").is_empty());
     assert_eq!(broker.committed("job", "in", 0).unwrap().offset, 1);
@@ -178,9 +201,15 @@ fn partitions_move_only_after_their_release_and_are_never_held_twice() {
     assert_eq!(going.len(), 2);
     expect_idle(&mut second);
     first.release(&going).unwrap();
-    assert!(expect_assigned(&mut first).is_empty(), "what it kept is not named again");
+    assert!(
+        expect_assigned(&mut first).is_empty(),
+        "what it kept is not named again"
+    );
     let taken = expect_assigned(&mut second);
-    assert_eq!(taken, going.iter().map(|partition| partition.number).collect::<Vec<_>>());
+    assert_eq!(
+        taken,
+        going.iter().map(|partition| partition.number).collect::<Vec<_>>()
+    );
     second.close();
     let mut back = expect_assigned(&mut first);
     back.sort_unstable();
@@ -194,15 +223,23 @@ fn revoked_partition_can_be_committed_until_it_is_released() {
     let stale = first.membership().unwrap();
     let mut producer = connector.open_producer("p", &[topic("out")]).unwrap();
     let mut second = connector.open_consumer().unwrap();
-    assert!(matches!(producer.commit(&[at(1, 1)], &stale), Err(CommitError::Aborted(_))));
+    assert!(matches!(
+        producer.commit(&[at(1, 1)], &stale),
+        Err(CommitError::Aborted(_))
+    ));
     let going = expect_revoked(&mut first, false);
     let fresh = first.membership().unwrap();
     producer.commit(&[at(going[0].number, 7)], &fresh).unwrap();
-    broker.append("in", Some(going[0].number), value("not for the old owner")).unwrap();
+    broker
+        .append("in", Some(going[0].number), value("not for the old owner"))
+        .unwrap();
     first.resume_at(&[(going[0], 0)]).unwrap();
     expect_idle(&mut first);
     first.release(&going).unwrap();
-    assert!(matches!(producer.commit(&[at(going[0].number, 8)], &fresh), Err(CommitError::Aborted(_))));
+    assert!(matches!(
+        producer.commit(&[at(going[0].number, 8)], &fresh),
+        Err(CommitError::Aborted(_))
+    ));
     let mut taken = expect_assigned(&mut second);
     assert_eq!(taken.pop(), Some(going[0].number));
     assert_eq!(broker.committed("job", "in", going[0].number).unwrap().offset, 7);
@@ -248,7 +285,10 @@ fn zombie_is_refused_told_that_it_lost_everything_and_joins_again() {
     let membership = zombie.membership().unwrap();
     let mut producer = connector.open_producer("p", &[topic("out")]).unwrap();
     broker.expire_member("job", zombie.member());
-    assert!(matches!(producer.commit(&[at(0, 1)], &membership), Err(CommitError::Aborted(_))));
+    assert!(matches!(
+        producer.commit(&[at(0, 1)], &membership),
+        Err(CommitError::Aborted(_))
+    ));
     let gone = expect_revoked(&mut zombie, true);
     assert_eq!(gone.len(), 2);
     broker.append("in", Some(0), value("not for a zombie")).unwrap();
@@ -268,7 +308,9 @@ fn live_member_may_commit_what_it_does_not_own() {
     assert!(expect_assigned(&mut first).is_empty());
     let _ = expect_assigned(&mut second);
     let mut producer = connector.open_producer("p", &[topic("out")]).unwrap();
-    producer.commit(&[at(going[0].number, 99)], &first.membership().unwrap()).unwrap();
+    producer
+        .commit(&[at(going[0].number, 99)], &first.membership().unwrap())
+        .unwrap();
     assert_eq!(broker.committed("job", "in", going[0].number).unwrap().offset, 99);
 }
 
@@ -297,7 +339,10 @@ fn truncated_input_is_gone_and_reading_it_is_an_error_that_names_it() {
     broker.truncate_before("in", 0, 3).unwrap();
     let mut consumer = running(&connector);
     let error = consumer.poll(Duration::ZERO).err().unwrap();
-    assert!(error.message.contains("in/0") && error.message.contains("offset 0"), "{error}");
+    assert!(
+        error.message.contains("in/0") && error.message.contains("offset 0"),
+        "{error}"
+    );
     consumer.resume_at(&[(input(0), 3)]).unwrap();
     assert_eq!(read(&mut consumer).0.len(), 2);
 }
@@ -310,7 +355,14 @@ fn records_too_large_are_refused_and_the_transaction_lives_on() {
     let mut producer = connector.open_producer("p", &[topic("out")]).unwrap();
     producer.send(0, 0, value("small")).unwrap();
     let result = producer.send(0, 0, value("much too large"));
-    assert!(matches!(result, Err(SendError::TooLarge { bytes: 14, limit: 10, .. })));
+    assert!(matches!(
+        result,
+        Err(SendError::TooLarge {
+            bytes: 14,
+            limit: 10,
+            ..
+        })
+    ));
     producer.commit(&[], &consumer.membership().unwrap()).unwrap();
     assert_eq!(values(&broker, "out"), ["small"]);
 }
@@ -321,10 +373,19 @@ fn keyed_records_go_where_the_java_client_puts_them() {
     let mut consumer = running(&connector);
     let mut producer = connector.open_producer("p", &[topic("out")]).unwrap();
     for key in ["21", "foobar"] {
-        let record = Delivered { key: Some(key.as_bytes()), value: Some(key.as_bytes()), ..Delivered::default() };
+        let record = Delivered {
+            key: Some(key.as_bytes()),
+            value: Some(key.as_bytes()),
+            ..Delivered::default()
+        };
         producer.send(0, 1, record).unwrap();
     }
     producer.commit(&[], &consumer.membership().unwrap()).unwrap();
-    let found: Vec<_> = broker.read_committed("out").unwrap().iter().map(|(number, _)| *number).collect();
+    let found: Vec<_> = broker
+        .read_committed("out")
+        .unwrap()
+        .iter()
+        .map(|(number, _)| *number)
+        .collect();
     assert_eq!(found, [0, 0]);
 }

@@ -47,7 +47,10 @@ impl State {
 
     /// Whether `epoch` is still the newest of `name`.
     pub(super) fn is_current(&self, name: &str, epoch: u32) -> bool {
-        self.transactions.producers.get(name).is_some_and(|owner| owner.epoch == epoch)
+        self.transactions
+            .producers
+            .get(name)
+            .is_some_and(|owner| owner.epoch == epoch)
     }
 
     /// The open transaction of `name`, begun if there is none.
@@ -56,7 +59,11 @@ impl State {
         let owner = transactions.producers.entry(name.to_owned()).or_default();
         let open = owner.open.get_or_insert_with(|| {
             transactions.next += 1;
-            Open { id: transactions.next, partitions: BTreeSet::new(), offsets: Vec::new() }
+            Open {
+                id: transactions.next,
+                partitions: BTreeSet::new(),
+                offsets: Vec::new(),
+            }
         });
         open.id
     }
@@ -70,13 +77,24 @@ impl State {
 
     pub(super) fn add_offsets(&mut self, name: &str, group: &str, offsets: Vec<(TopicPartition, Committed)>) {
         if let Some(open) = self.open_mut(name) {
-            open.offsets.extend(offsets.into_iter().map(|(partition, offset)| (group.to_owned(), partition, offset)));
+            open.offsets.extend(
+                offsets
+                    .into_iter()
+                    .map(|(partition, offset)| (group.to_owned(), partition, offset)),
+            );
         }
     }
 
     /// Ends the open transaction, if there is one.
     pub(super) fn end_open(&mut self, name: &str, commit: bool) {
-        let Some(open) = self.transactions.producers.get_mut(name).and_then(|owner| owner.open.take()) else { return };
+        let Some(open) = self
+            .transactions
+            .producers
+            .get_mut(name)
+            .and_then(|owner| owner.open.take())
+        else {
+            return;
+        };
         for (topic, number) in &open.partitions {
             if let Ok(log) = self.log_mut(topic, *number) {
                 log.end_transaction(open.id, commit);
@@ -84,7 +102,10 @@ impl State {
         }
         if commit {
             for (group, partition, committed) in open.offsets {
-                self.groups.entry(group).or_default().set_committed(partition, Some(committed));
+                self.groups
+                    .entry(group)
+                    .or_default()
+                    .set_committed(partition, Some(committed));
             }
         }
     }
@@ -100,8 +121,13 @@ impl State {
 
     /// Whether an open transaction is about to change what `group` has committed for `partition`.
     pub(super) fn is_unstable(&self, group: &str, partition: &TopicPartition) -> bool {
-        let open = self.transactions.producers.values().filter_map(|owner| owner.open.as_ref());
-        open.flat_map(|open| &open.offsets).any(|(of, changed, _)| of == group && changed == partition)
+        let open = self
+            .transactions
+            .producers
+            .values()
+            .filter_map(|owner| owner.open.as_ref());
+        open.flat_map(|open| &open.offsets)
+            .any(|(of, changed, _)| of == group && changed == partition)
     }
 
     fn open_mut(&mut self, name: &str) -> Option<&mut Open> {

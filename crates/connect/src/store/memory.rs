@@ -51,18 +51,35 @@ impl CheckpointStore for MemoryStore {
         if held.failing_saves > 0 {
             held.failing_saves -= 1;
             let source = io::Error::from(io::ErrorKind::StorageFull);
-            return Err(StoreError::Io { action: "write", path: shown(place, "new"), source });
+            return Err(StoreError::Io {
+                action: "write",
+                path: shown(place, "new"),
+                source,
+            });
         }
         let id = CheckpointId::unique(offset);
-        held.places.entry(place.clone()).or_default().push_back((id.clone(), bytes.to_vec()));
-        Ok(Saved { checkpoint: Checkpoint::of(id, bytes) })
+        held.places
+            .entry(place.clone())
+            .or_default()
+            .push_back((id.clone(), bytes.to_vec()));
+        Ok(Saved {
+            checkpoint: Checkpoint::of(id, bytes),
+        })
     }
 
     fn load(&mut self, place: &Place, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
         let held = self.held();
         let path = shown(place, checkpoint.id.as_str());
-        let found = held.places.get(place).and_then(|all| all.iter().find(|(id, _)| *id == checkpoint.id));
-        let Some((_, bytes)) = found else { return Err(StoreError::Missing { path, waited: Duration::ZERO }) };
+        let found = held
+            .places
+            .get(place)
+            .and_then(|all| all.iter().find(|(id, _)| *id == checkpoint.id));
+        let Some((_, bytes)) = found else {
+            return Err(StoreError::Missing {
+                path,
+                waited: Duration::ZERO,
+            });
+        };
         match checkpoint.flaw(bytes) {
             Some(reason) => Err(StoreError::Damaged { path, reason }),
             None => Ok(bytes.clone()),
@@ -71,14 +88,21 @@ impl CheckpointStore for MemoryStore {
 
     fn retain(&mut self, place: &Place, committed: &Checkpoint, keep: u16) -> Result<(), StoreError> {
         let mut held = self.held();
-        let Some(all) = held.places.get_mut(place) else { return Ok(()) };
+        let Some(all) = held.places.get_mut(place) else {
+            return Ok(());
+        };
         // What stands behind the committed one may be a newer owner's.
-        let Some(at) = all.iter().position(|(id, _)| *id == committed.id) else { return Ok(()) };
+        let Some(at) = all.iter().position(|(id, _)| *id == committed.id) else {
+            return Ok(());
+        };
         all.drain(..(at + 1).saturating_sub(usize::from(keep.max(1))));
         Ok(())
     }
 }
 
 fn shown(place: &Place, id: &str) -> PathBuf {
-    PathBuf::from(format!("memory:{}/{}/{}/{id}", place.state_id, place.topic, place.partition))
+    PathBuf::from(format!(
+        "memory:{}/{}/{}/{id}",
+        place.state_id, place.topic, place.partition
+    ))
 }

@@ -34,7 +34,11 @@ pub struct Checkpoint {
 impl Checkpoint {
     /// The checkpoint called `id` with this content.
     pub(super) fn of(id: CheckpointId, bytes: &[u8]) -> Self {
-        Self { id, length: bytes.len() as u64, crc32c: crc32c::crc32c(bytes) }
+        Self {
+            id,
+            length: bytes.len() as u64,
+            crc32c: crc32c::crc32c(bytes),
+        }
     }
 
     /// What is wrong with `bytes`, if they are not this checkpoint's.
@@ -67,7 +71,10 @@ impl CheckpointId {
 
     /// Next offset to read after it.
     pub fn offset(&self) -> i64 {
-        self.0.split_once('-').and_then(|(offset, _)| offset.parse().ok()).expect("an id starts with an offset")
+        self.0
+            .split_once('-')
+            .and_then(|(offset, _)| offset.parse().ok())
+            .expect("an id starts with an offset")
     }
 
     /// As text.
@@ -119,7 +126,9 @@ impl FromStr for Reference {
         if rest == "-" {
             return Ok(Self::Stateless);
         }
-        parse_checkpoint(rest).map(Self::Checkpoint).ok_or_else(|| ReferenceError::Malformed(shown()))
+        parse_checkpoint(rest)
+            .map(Self::Checkpoint)
+            .ok_or_else(|| ReferenceError::Malformed(shown()))
     }
 }
 
@@ -129,7 +138,11 @@ fn parse_checkpoint(raw: &str) -> Option<Checkpoint> {
     let hex = crc32c.len() == 8 && crc32c.bytes().all(|b| b.is_ascii_hexdigit());
     let exact = parts.next().is_none() && length.bytes().all(|b| b.is_ascii_digit()) && hex;
     let crc32c = u32::from_str_radix(crc32c, 16).ok()?;
-    exact.then_some(Checkpoint { id: CheckpointId::parse(id)?, length: length.parse().ok()?, crc32c })
+    exact.then_some(Checkpoint {
+        id: CheckpointId::parse(id)?,
+        length: length.parse().ok()?,
+        crc32c,
+    })
 }
 
 #[cfg(test)]
@@ -149,8 +162,14 @@ mod tests {
     #[test]
     fn foreign_metadata_is_refused_with_its_reason() {
         assert_eq!("".parse::<Reference>(), Err(ReferenceError::Empty));
-        assert!(matches!("mr2;-".parse::<Reference>(), Err(ReferenceError::UnknownVersion(_))));
-        assert!(matches!("mr1".parse::<Reference>(), Err(ReferenceError::UnknownVersion(_))));
+        assert!(matches!(
+            "mr2;-".parse::<Reference>(),
+            Err(ReferenceError::UnknownVersion(_))
+        ));
+        assert!(matches!(
+            "mr1".parse::<Reference>(),
+            Err(ReferenceError::UnknownVersion(_))
+        ));
         let id = format!("7-{}", "a".repeat(32));
         let malformed = [
             "mr1;".to_owned(),
@@ -164,7 +183,10 @@ mod tests {
             format!("mr1;99999999999999999999-{};5;00000001", "a".repeat(32)),
         ];
         for text in malformed {
-            assert!(matches!(text.parse::<Reference>(), Err(ReferenceError::Malformed(_))), "{text}");
+            assert!(
+                matches!(text.parse::<Reference>(), Err(ReferenceError::Malformed(_))),
+                "{text}"
+            );
         }
     }
 

@@ -4,8 +4,8 @@ use arrow::array::{Decimal128Builder, Float64Builder};
 
 use crate::aggregate::Peak;
 use crate::aggregate::kernel::{Fold, State};
-use crate::aggregate::peak::{Bound, Tame};
-use crate::aggregate::sum::{DECIMAL_MAX, is_tame_sum};
+use crate::aggregate::peak::Bound;
+use crate::aggregate::sum::DECIMAL_MAX;
 use crate::state::codec::{self, CodecError, Reader};
 
 /// Sums and how many values they are made of.
@@ -120,7 +120,6 @@ impl State for WholeMean {
 #[derive(Default)]
 pub(crate) struct DoubleMean {
     totals: Totals<f64>,
-    tame: Tame,
 }
 
 impl Fold<f64> for DoubleMean {
@@ -130,7 +129,6 @@ impl Fold<f64> for DoubleMean {
     }
 
     fn fits(&mut self, group: Option<usize>, value: f64) -> bool {
-        self.tame.take(value);
         (self.totals.of(group).0 + value).is_finite()
     }
 }
@@ -159,7 +157,6 @@ impl State for DoubleMean {
 
     fn clear(&mut self) {
         self.totals.clear();
-        self.tame = Tame::default();
     }
 
     fn bytes(&self) -> usize {
@@ -172,7 +169,6 @@ impl State for DoubleMean {
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
         self.totals = Totals::load(reader, groups)?;
-        self.tame.doubt();
         let finite = self.totals.sums.iter().all(|sum| sum.is_finite());
         if finite {
             Ok(())
@@ -182,7 +178,7 @@ impl State for DoubleMean {
     }
 
     fn has_room(&mut self, peak: Peak, _rows: usize) -> bool {
-        self.tame.has_room(peak, || self.totals.sums.iter().all(is_tame_sum))
+        peak.is_tame()
     }
 }
 
@@ -293,8 +289,9 @@ impl State for DecimalMean {
 
     fn has_room(&mut self, peak: Peak, rows: usize) -> bool {
         let exact = || self.totals.sums.iter().map(|sum| sum.unsigned_abs()).max().unwrap_or(0);
-        // No mean is larger than its sum, but for the rounding.
-        let limit = DECIMAL_MAX / self.factor.unsigned_abs() - 1;
-        self.bound.widen(peak, rows, limit, exact)
+        // The means that are there fit, and no mean gets larger by values that would fit alone.
+        let alone = DECIMAL_MAX / self.factor.unsigned_abs();
+        matches!(peak, Peak::Whole(peak) if peak <= alone)
+            && self.bound.widen(peak, rows, i128::MAX.unsigned_abs(), exact)
     }
 }

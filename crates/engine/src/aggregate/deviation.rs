@@ -4,7 +4,7 @@ use arrow::array::Float64Builder;
 
 use crate::aggregate::Peak;
 use crate::aggregate::kernel::{Fold, State};
-use crate::aggregate::peak::{TAME, Tame};
+use crate::aggregate::peak::TAME;
 use crate::state::codec::{self, CodecError, Reader};
 
 /// Deviations. NULL for fewer than two values; overflows where its parts would not be finite.
@@ -13,7 +13,8 @@ pub(crate) struct Deviation {
     means: Vec<f64>,
     /// Sums of the squared distances from the mean.
     squares: Vec<f64>,
-    tame: Tame,
+    /// Whether all values ever taken were tame. If not, a tame one may still overflow: its distance is squared.
+    tame: bool,
     /// What decimals are divided by.
     divisor: f64,
 }
@@ -66,7 +67,7 @@ impl Deviation {
             counts: Vec::new(),
             means: Vec::new(),
             squares: Vec::new(),
-            tame: Tame::default(),
+            tame: true,
             divisor: 10f64.powi(scale.into()),
         }
     }
@@ -95,7 +96,7 @@ impl Fold<f64> for Deviation {
     }
 
     fn fits(&mut self, group: Option<usize>, value: f64) -> bool {
-        self.tame.take(value);
+        self.tame &= value.abs() <= TAME;
         group
             .map_or(Moments::default(), |group| self.of(group))
             .with(value)
@@ -143,7 +144,7 @@ impl State for Deviation {
     fn merge(&mut self, into: usize, other: &Self, from: usize) -> bool {
         let merged = self.of(into).merged(other.of(from));
         if merged.is_finite() {
-            self.tame.doubt();
+            self.tame = false;
             self.put(into, merged);
         }
         merged.is_finite()
@@ -153,7 +154,7 @@ impl State for Deviation {
         self.counts.clear();
         self.means.clear();
         self.squares.clear();
-        self.tame = Tame::default();
+        self.tame = true;
     }
 
     fn bytes(&self) -> usize {
@@ -170,7 +171,7 @@ impl State for Deviation {
         self.counts = reader.all(groups)?;
         self.means = reader.all(groups)?;
         self.squares = reader.all(groups)?;
-        self.tame.doubt();
+        self.tame = false;
         let valid = |group| self.of(group).is_finite() && self.squares[group] >= 0.0 && self.counts[group] < 1 << 62;
         if (0..groups).all(valid) {
             Ok(())
@@ -180,8 +181,11 @@ impl State for Deviation {
     }
 
     fn has_room(&mut self, peak: Peak, _rows: usize) -> bool {
-        // Tame means and values add at most (2e100)^2 a row to the squares: never more than 1e220 in 2^63 rows.
-        let near = |group: usize| self.means[group].abs() <= TAME && self.squares[group] <= 1e220;
-        self.tame.has_room(peak, || (0..self.counts.len()).all(near))
+        if peak.is_tame() && !self.tame {
+            // Tame means and values add at most (2e100)^2 a row: never more than another 1e220 in 2^63 rows.
+            let near = |group: usize| self.means[group].abs() <= TAME && self.squares[group] <= 1e220;
+            self.tame = (0..self.counts.len()).all(near);
+        }
+        peak.is_tame() && self.tame
     }
 }

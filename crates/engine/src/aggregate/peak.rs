@@ -2,7 +2,8 @@
 
 use crate::state::{Values, View};
 
-/// Doubles up to this can be added, squared and multiplied by any number of rows without leaving the finite ones.
+/// Doubles up to this are safe in any number of rows. Their squares stay finite, and a sum that is finite stays so: near
+/// the largest double, where one more could matter, neighbours are 1e292 apart and this much is rounded away.
 pub(super) const TAME: f64 = 1e100;
 
 /// Upper bound of the magnitudes in a column. Values at null places count too: that only errs to the safe side.
@@ -64,35 +65,5 @@ impl Bound {
     /// Widens by one value, without a limit.
     pub(super) fn take(&mut self, magnitude: u128) {
         self.0 = self.0.saturating_add(magnitude);
-    }
-}
-
-/// Whether doubles are known to be far from overflow: if all that came in were tame.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tame(bool);
-
-impl Default for Tame {
-    fn default() -> Self {
-        Self(true)
-    }
-}
-
-impl Tame {
-    /// Whether a batch can be folded without care. `exact` looks at the values there are, only if they were not tame.
-    pub(super) fn has_room(&mut self, peak: Peak, exact: impl FnOnce() -> bool) -> bool {
-        if peak.is_tame() && !self.0 {
-            self.0 = exact();
-        }
-        peak.is_tame() && self.0
-    }
-
-    /// Takes note of one value.
-    pub(super) fn take(&mut self, value: f64) {
-        self.0 &= value.abs() <= TAME;
-    }
-
-    /// Values of unknown origin came in.
-    pub(super) fn doubt(&mut self) {
-        self.0 = false;
     }
 }

@@ -4,7 +4,7 @@ use arrow::array::{Decimal128Builder, Float64Builder, Int64Builder};
 
 use crate::aggregate::Peak;
 use crate::aggregate::kernel::{Fold, State};
-use crate::aggregate::peak::{Bound, TAME, Tame};
+use crate::aggregate::peak::Bound;
 use crate::state::Built;
 use crate::state::codec::{self, CodecError, Fixed, Reader};
 
@@ -146,12 +146,6 @@ impl<T: Exact> State for ExactSum<T> {
 pub(crate) struct DoubleSum {
     sums: Vec<f64>,
     seen: Vec<bool>,
-    tame: Tame,
-}
-
-/// Twice as many digits as [`TAME`] has: room for any number of tame values on top.
-pub(super) fn is_tame_sum(sum: &f64) -> bool {
-    sum.abs() <= TAME * TAME
 }
 
 impl Fold<f64> for DoubleSum {
@@ -162,7 +156,6 @@ impl Fold<f64> for DoubleSum {
     }
 
     fn fits(&mut self, group: Option<usize>, value: f64) -> bool {
-        self.tame.take(value);
         (group.map_or(0.0, |group| self.sums[group]) + value).is_finite()
     }
 }
@@ -192,7 +185,6 @@ impl State for DoubleSum {
     fn clear(&mut self) {
         self.sums.clear();
         self.seen.clear();
-        self.tame = Tame::default();
     }
 
     fn bytes(&self) -> usize {
@@ -207,7 +199,6 @@ impl State for DoubleSum {
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
         self.sums = reader.all(groups)?;
         self.seen = reader.all(groups)?;
-        self.tame.doubt();
         let finite = self.sums.iter().all(|sum| sum.is_finite());
         if finite {
             Ok(())
@@ -217,6 +208,6 @@ impl State for DoubleSum {
     }
 
     fn has_room(&mut self, peak: Peak, _rows: usize) -> bool {
-        self.tame.has_room(peak, || self.sums.iter().all(is_tame_sum))
+        peak.is_tame()
     }
 }

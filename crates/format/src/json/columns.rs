@@ -13,8 +13,9 @@ use millrace_plan::FieldType;
 
 use crate::decoded::Refusal;
 use crate::json::list::List;
+use crate::json::malformed::Malformed;
 use crate::json::reason::Reason;
-use crate::json::scan::{self, Kind, Malformed, Slot};
+use crate::json::scan::{self, Kind, Slot};
 use crate::json::{instant, number, text};
 
 /// One column under construction.

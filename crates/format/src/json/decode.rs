@@ -6,9 +6,10 @@ use millrace_plan::{EventTime, Fields, InputKey, TimeOrigin, TimeUnit};
 
 use crate::decoded::{Decoded, Refusal, Refused};
 use crate::json::key::KeyEncoder;
+use crate::json::malformed::{Malformed, Why};
 use crate::json::reason::Reason;
 use crate::json::rows::Rows;
-use crate::json::scan::{self, Malformed, Why};
+use crate::json::scan;
 use crate::record::Record;
 
 /// Turns JSON records into columns, one batch after the other. Remembers between batches only how records are laid out.

@@ -1,8 +1,8 @@
 //! JSON objects to columns and back (RFC 8259). Pure: bytes in, columns out.
 //!
 //! Decoding goes over a record twice. [`shape`] walks the whole document once: it checks the syntax of everything,
-//! remembers where the needed values stand and predicts the next member name from the record before. [`columns`] then
-//! turns those places into values. Nothing is allocated per record unless the record is refused.
+//! remembers where the needed values stand; [`names`] guesses the next member name from the record before. [`columns`]
+//! then turns those places into values. Nothing is allocated per record unless the record is refused.
 
 mod cells;
 mod columns;
@@ -11,6 +11,8 @@ mod encode;
 mod instant;
 mod key;
 mod list;
+mod malformed;
+mod names;
 mod number;
 mod reason;
 mod rows;

@@ -3,8 +3,9 @@
 use millrace_plan::FieldType;
 
 use crate::decoded::Refusal;
+use crate::json::malformed::Malformed;
 use crate::json::number::Unfit;
-use crate::json::scan::{Kind, Malformed};
+use crate::json::scan::Kind;
 
 /// Why one record is refused. Boxed, so that the good path carries one word.
 #[derive(Debug, PartialEq, Eq)]

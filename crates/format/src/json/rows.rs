@@ -6,8 +6,9 @@ use millrace_plan::Field;
 
 use crate::decoded::Refusal;
 use crate::json::columns::Column;
+use crate::json::malformed::Malformed;
 use crate::json::reason::Reason;
-use crate::json::scan::{Kind, Malformed, Slot};
+use crate::json::scan::{Kind, Slot};
 use crate::json::shape::Shape;
 
 /// The columns of a set of fields under construction.

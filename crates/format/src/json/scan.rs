@@ -2,9 +2,8 @@
 //!
 //! Functions take the document and a position and return the position after what they accepted.
 
-use std::fmt;
-
-use crate::json::text::{hex, next_special};
+use crate::json::malformed::{Malformed, Why};
+use crate::json::text::{HIGHS, ONES, hex, next_special};
 
 /// Deepest nesting; the outermost object counts as one.
 pub(super) const MAX_DEPTH: u32 = 128;
@@ -35,32 +34,6 @@ pub(super) struct Slot {
     pub(super) kind: Kind,
 }
 
-/// What is wrong with a document, and at which byte.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
-    at: u32,
-    why: Why,
-}
-
-/// What is wrong with a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    Utf8,
-    NotAnObject,
-    Trailing,
-    Value,
-    Number,
-    String,
-    Escape,
-    Surrogate,
-    Name,
-    Colon,
-    NextMember,
-    NextItem,
-    Depth,
-    Twice,
-}
-
 impl Slot {
     #[inline]
     pub(super) fn new(kind: Kind, start: usize, end: usize) -> Self {
@@ -88,35 +61,6 @@ impl Kind {
             Self::Object => "object",
             Self::Array => "array",
         }
-    }
-}
-
-impl Malformed {
-    #[cold]
-    pub(super) fn new(at: usize, why: Why) -> Self {
-        Self { at: at as u32, why }
-    }
-}
-
-impl fmt::Display for Malformed {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.why {
-            Why::Utf8 => "invalid UTF-8",
-            Why::NotAnObject => "not a JSON object",
-            Why::Trailing => "more after the JSON object",
-            Why::Value => "invalid JSON: expected a value",
-            Why::Number => "invalid JSON: broken number",
-            Why::String => "invalid JSON: unfinished string or control character in it",
-            Why::Escape => "invalid JSON: unknown escape",
-            Why::Surrogate => "invalid JSON: half of a surrogate pair",
-            Why::Name => "invalid JSON: expected a member name",
-            Why::Colon => "invalid JSON: expected `:`",
-            Why::NextMember => "invalid JSON: expected `,` or `}`",
-            Why::NextItem => "invalid JSON: expected `,` or `]`",
-            Why::Depth => return write!(out, "nested deeper than {MAX_DEPTH} at byte {}", self.at),
-            Why::Twice => "a needed member for the second time",
-        };
-        write!(out, "{what} at byte {}", self.at)
     }
 }
 
@@ -220,14 +164,33 @@ pub(super) fn number(document: &[u8], at: usize) -> Result<usize, Malformed> {
 #[inline(always)]
 fn digits(document: &[u8], at: usize) -> Result<usize, Malformed> {
     let mut end = at;
-    while let Some(b'0'..=b'9') = document.get(end) {
-        end += 1;
+    loop {
+        let Some(chunk) = document.get(end..).and_then(|rest| rest.first_chunk::<8>()) else {
+            while let Some(b'0'..=b'9') = document.get(end) {
+                end += 1;
+            }
+            break;
+        };
+        let others = other_than_digits(u64::from_le_bytes(*chunk));
+        if others != 0 {
+            end += (others.trailing_zeros() / 8) as usize;
+            break;
+        }
+        end += 8;
     }
     if end == at {
         Err(Malformed::new(at, Why::Number))
     } else {
         Ok(end)
     }
+}
+
+/// Sets the high bit of each byte that is not a digit. Only the lowest set bit is exact: a hit may carry into the bytes
+/// above it.
+#[inline(always)]
+fn other_than_digits(word: u64) -> u64 {
+    let values = word ^ (ONES * 0x30);
+    (values.wrapping_add(ONES * 0x76) | values) & HIGHS
 }
 
 /// A member name that must start at `at`, and the colon: as [`string`] the end of the name, then where the value starts.

@@ -1,9 +1,9 @@
 //! JSON strings: finding the end, resolving escapes, writing them. Works on bytes that are valid UTF-8 already.
 
-use crate::json::scan::{Malformed, Why};
+use crate::json::malformed::{Malformed, Why};
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+pub(super) const ONES: u64 = 0x0101_0101_0101_0101;
+pub(super) const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// Position of the first quote, backslash or control character at or after `at`; the length if there is none.
 #[inline(always)]

@@ -92,7 +92,7 @@ pub fn decode_field(field_type: &FieldType, literal: &str) -> Result<Cell, (Refu
 pub fn encode(fields: &Fields, columns: &RecordBatch, row: usize) -> String {
     let mut out = Vec::new();
     Encoder::json(fields).bind(columns).write(row, &mut out);
-    String::from_utf8(out).unwrap()
+    String::from_utf8(out).expect("JSON is UTF-8")
 }
 
 pub fn row(columns: &RecordBatch, row: usize) -> Vec<Cell> {
@@ -122,6 +122,6 @@ fn cell(column: &ArrayRef, row: usize) -> Cell {
                 .map(|column| cell(column, row))
                 .collect(),
         ),
-        other => panic!("no field has type {other}"),
+        other => unreachable!("no field has type {other}"),
     }
 }

@@ -49,7 +49,7 @@ pub fn decode(fields: &[Field], document: &[u8]) -> Result<Vec<Cell>, Refusal> {
     if !is_object(document) {
         return Err(Refusal::Undecodable);
     }
-    object(fields, std::str::from_utf8(document).unwrap().trim())
+    object(fields, std::str::from_utf8(document).expect("checked above").trim())
 }
 
 /// A needed member that stands twice spoils the object; else the first field that does not fit decides.
@@ -77,7 +77,7 @@ fn locate(field: &Field, text: &str) -> Place {
     let mut text = text.to_string();
     for name in &field.path {
         let members = match text.as_bytes()[0] {
-            b'{' => serde_json::from_str(&text).unwrap(),
+            b'{' => serde_json::from_str(&text).expect("it is an object"),
             b'n' => Members(Vec::new()),
             _ => return Place::Blocked,
         };
@@ -179,7 +179,9 @@ fn exact(text: &str, precision: u8, scale: u8) -> Option<i128> {
     if rest.iter().any(|digit| *digit != b'0') {
         return None;
     }
-    let kept = std::str::from_utf8(kept).unwrap().trim_start_matches('0');
+    let kept = std::str::from_utf8(kept)
+        .expect("digits are ASCII")
+        .trim_start_matches('0');
     if kept.len() > usize::from(precision) {
         return None;
     }

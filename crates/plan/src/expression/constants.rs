@@ -1,9 +1,10 @@
-//! Computes what does not depend on a record. A constant part that fails would fail on every record, so it is a problem.
+//! Computes what does not depend on a record, and tries out the rest on one that is all NULL. What fails here would fail on
+//! every record, so it is a problem.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
-use arrow::datatypes::Schema;
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{FieldRef, Schema};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion_expr::execution_props::ExecutionProps;
@@ -13,9 +14,10 @@ use datafusion_physical_expr::PhysicalExpr;
 use datafusion_physical_expr::expressions::BinaryExpr;
 
 use super::types;
+use crate::Fields;
 
 /// Replaces every part of a coerced expression that reads no field by its value.
-pub(super) fn fold(expr: Expr) -> Result<Expr, String> {
+pub(super) fn fold(expr: Expr) -> std::result::Result<Expr, String> {
     let mut failure = None;
     let folded = expr.transform_down(|node| {
         if divides_by_zero(&node) {
@@ -27,7 +29,7 @@ pub(super) fn fold(expr: Expr) -> Result<Expr, String> {
         if is_literal || node.any_column_refs() {
             return Ok(Transformed::no(node));
         }
-        match evaluate(&node) {
+        match value_of(&node) {
             Ok(value) => Ok(Transformed::new(
                 Expr::Literal(value, None),
                 true,
@@ -55,16 +57,41 @@ fn divides_by_zero(expr: &Expr) -> bool {
     matches!(binary.op, Operator::Divide | Operator::Modulo) && zero()
 }
 
-fn evaluate(expr: &Expr) -> Result<ScalarValue> {
+/// Evaluates the whole on a record that is all NULL: what fails there, such as `date_trunc('huor', at)`, fails whatever a
+/// record holds.
+pub(super) fn try_out(expr: &Expr, fields: &Fields) -> std::result::Result<(), String> {
+    let nullable = |field: &FieldRef| Arc::new(field.as_ref().clone().with_nullable(true));
+    let schema = Arc::new(Schema::new(
+        fields.schema().fields().iter().map(nullable).collect::<Vec<_>>(),
+    ));
+    let nothing = schema
+        .fields()
+        .iter()
+        .map(|field| new_null_array(field.data_type(), 1))
+        .collect();
+    let tried = DFSchema::try_from(Arc::clone(&schema)).and_then(|columns| {
+        let row = RecordBatch::try_new_with_options(schema, nothing, &one_row())?;
+        evaluate(expr, &columns, &row)
+    });
+    tried
+        .map(|_| ())
+        .map_err(|error| format!("fails on every record: {}", super::words(&error)))
+}
+
+fn one_row() -> RecordBatchOptions {
+    RecordBatchOptions::new().with_row_count(Some(1))
+}
+
+fn value_of(expr: &Expr) -> Result<ScalarValue> {
     static NO_COLUMNS: LazyLock<DFSchema> = LazyLock::new(DFSchema::empty);
+    let row = RecordBatch::try_new_with_options(Arc::new(Schema::empty()), vec![], &one_row())?;
+    evaluate(expr, &NO_COLUMNS, &row)
+}
+
+fn evaluate(expr: &Expr, columns: &DFSchema, row: &RecordBatch) -> Result<ScalarValue> {
     let context = PhysicalPlanningContext::default();
-    let physical = datafusion_physical_expr::create_physical_expr(expr, &NO_COLUMNS, &ExecutionProps::new(), &context)?;
-    let one_row = RecordBatch::try_new_with_options(
-        Arc::new(Schema::empty()),
-        vec![],
-        &RecordBatchOptions::new().with_row_count(Some(1)),
-    )?;
-    let value = match without_wrapping(physical)?.evaluate(&one_row)? {
+    let physical = datafusion_physical_expr::create_physical_expr(expr, columns, &ExecutionProps::new(), &context)?;
+    let value = match without_wrapping(physical)?.evaluate(row)? {
         ColumnarValue::Scalar(value) => value,
         ColumnarValue::Array(values) => ScalarValue::try_from_array(&values, 0)?,
     };

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_common::{DFSchema, TableReference, plan_err};
 use datafusion_expr::planner::{ContextProvider, ExprPlanner};
-use datafusion_expr::{AggregateUDF, Expr, HigherOrderUDF, ScalarUDF, TableSource, Volatility, WindowUDF};
+use datafusion_expr::{AggregateUDF, Cast, Expr, HigherOrderUDF, ScalarUDF, TableSource, Volatility, WindowUDF};
 use datafusion_functions::core::planner::CoreFunctionPlanner;
 use datafusion_functions::datetime::planner::DatetimeFunctionPlanner;
 use datafusion_functions::unicode::planner::UnicodeFunctionPlanner;
@@ -117,7 +117,16 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 static FUNCTIONS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| {
     let mut functions = BTreeMap::new();
-    for function in datafusion_functions::all_default_functions() {
+    // Named one by one: which packages DataFusion has by default depends on the features that other crates ask for.
+    let packages = [
+        datafusion_functions::core::functions(),
+        datafusion_functions::datetime::functions(),
+        datafusion_functions::math::functions(),
+        datafusion_functions::regex::functions(),
+        datafusion_functions::string::functions(),
+        datafusion_functions::unicode::functions(),
+    ];
+    for function in packages.into_iter().flatten() {
         let names = std::iter::once(function.name()).chain(function.aliases().iter().map(String::as_str));
         for name in names.filter(|name| !LEFT_OUT.contains(name)) {
             functions.insert(name.to_owned(), Arc::clone(&function));
@@ -126,7 +135,7 @@ static FUNCTIONS: LazyLock<BTreeMap<String, Arc<ScalarUDF>>> = LazyLock::new(|| 
     functions
 });
 
-/// Types the syntax tree. Aliases, which only name columns, are gone.
+/// Types the syntax tree.
 pub(super) fn plan(tree: ast::Expr, schema: &DFSchema) -> Result<Expr, String> {
     static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::default);
     let options = ParserOptions::new()
@@ -134,17 +143,26 @@ pub(super) fn plan(tree: ast::Expr, schema: &DFSchema) -> Result<Expr, String> {
         .with_map_string_types_to_utf8view(false);
     let planner = SqlToRel::new_with_options(&*CATALOG, options);
     let planned = planner.sql_to_expr(tree, schema, &mut PlannerContext::new());
-    planned.and_then(without_aliases).map_err(|error| super::words(&error))
+    planned.and_then(in_our_ways).map_err(|error| super::words(&error))
 }
 
-fn without_aliases(expr: Expr) -> datafusion_common::Result<Expr> {
-    let without = expr.transform_up(|node| {
+/// Takes away aliases, which only name columns, and makes all instants milliseconds, which is what fields are: SQL's
+/// `TIMESTAMP` would be nanoseconds, which end in the year 2262 and give other numbers when cast.
+fn in_our_ways(expr: Expr) -> datafusion_common::Result<Expr> {
+    let ours = expr.transform_up(|node| {
         Ok(match node {
             Expr::Alias(alias) => Transformed::yes(*alias.expr),
+            Expr::Cast(cast) => match cast.field.data_type() {
+                DataType::Timestamp(_, zone) => {
+                    let millis = DataType::Timestamp(TimeUnit::Millisecond, zone.clone());
+                    Transformed::yes(Expr::Cast(Cast::new(cast.expr, millis)))
+                }
+                _ => Transformed::no(Expr::Cast(cast)),
+            },
             other => Transformed::no(other),
         })
     })?;
-    Ok(without.data)
+    Ok(ours.data)
 }
 
 /// Functions and nothing else: no tables, no variables.

@@ -60,12 +60,14 @@ fn function_bound(name: &str, args: &[Expr], bounds: &[u64]) -> Result<u64, Stri
         "replace" => {
             let found = args.get(1).and_then(text_length).unwrap_or(0);
             // An empty text is found between all characters.
-            let hits = at(0).checked_div(found).unwrap_or(at(0) + 1);
+            let hits = at(0).checked_div(found).unwrap_or(at(0).saturating_add(1));
             at(0).saturating_add(hits.saturating_mul(at(2)))
         }
-        "regexp_replace" => (at(0) + 1).saturating_mul(at(2) + 1).saturating_mul(2),
+        "regexp_replace" => at(0)
+            .saturating_add(1)
+            .saturating_mul(at(2).saturating_add(1))
+            .saturating_mul(2),
         "concat_ws" => sum.saturating_add(at(0).saturating_mul(bounds.len() as u64)),
-        "translate" | "upper" | "lower" | "initcap" => sum.saturating_mul(3),
         "to_char" => sum.saturating_mul(32),
         _ => sum,
     })

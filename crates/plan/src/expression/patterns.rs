@@ -4,6 +4,8 @@ use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion_expr::{Expr, Operator};
 use regex::RegexBuilder;
 
+use super::types;
+
 /// Bytes of a compiled pattern.
 const MAX_COMPILED: usize = 1 << 20;
 
@@ -24,6 +26,7 @@ pub(super) fn check(expr: &Expr) -> Result<(), Vec<String>> {
                     .trim_start_matches("error: ")
                     .to_owned(),
             };
+            let pattern = types::cut(pattern, 60);
             problems.push(format!(
                 "pattern '{pattern}' is not a regular expression that can be used: {reason}"
             ));

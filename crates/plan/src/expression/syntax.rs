@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use datafusion_sql::sqlparser::ast::{
     self, Expr, FunctionArg, FunctionArgExpr, FunctionArguments, Query, Value, Visit, Visitor,
 };
-use datafusion_sql::sqlparser::dialect::GenericDialect;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::Token;
 
+use super::dialect::Scalar;
 use super::functions::{self, Known};
+use super::types;
 use crate::{FieldType, Fields, suggest};
 
 /// Bytes of text.
@@ -51,7 +52,8 @@ fn parse_text(text: &str) -> Result<Expr, String> {
     if text.trim().is_empty() {
         return Err("is empty".to_owned());
     }
-    let parser = Parser::new(&GenericDialect {}).with_recursion_limit(MAX_RECURSIONS);
+    let dialect = Scalar::default();
+    let parser = Parser::new(&dialect).with_recursion_limit(MAX_RECURSIONS);
     let mut parser = parser.try_with_sql(text).map_err(|error| not_sql(&error))?;
     let tree = parser.parse_expr().map_err(|error| not_sql(&error))?;
     let next = parser.peek_token();
@@ -138,7 +140,12 @@ impl Names<'_> {
                 );
             }
             other if is_scalar(other) => {}
-            other => return ControlFlow::Break(format!("`{}` is not supported in expressions", excerpt(other))),
+            other => {
+                return ControlFlow::Break(format!(
+                    "`{}` is not supported in expressions",
+                    types::cut(&other.to_string(), 40)
+                ));
+            }
         }
         ControlFlow::Continue(())
     }
@@ -208,6 +215,7 @@ fn is_scalar(expr: &Expr) -> bool {
     match expr {
         Expr::Cast { array, format, .. } => !array && format.is_none(),
         Expr::Like { any, .. } | Expr::ILike { any, .. } => !any,
+        Expr::AtTimeZone { time_zone, .. } => matches!(**time_zone, Expr::Value(_)),
         Expr::Trim { trim_characters, .. } => trim_characters.is_none(),
         Expr::IsFalse(_)
         | Expr::IsNotFalse(_)
@@ -224,7 +232,6 @@ fn is_scalar(expr: &Expr) -> bool {
         | Expr::BinaryOp { .. }
         | Expr::SimilarTo { .. }
         | Expr::UnaryOp { .. }
-        | Expr::AtTimeZone { .. }
         | Expr::Extract { .. }
         | Expr::Ceil { .. }
         | Expr::Floor { .. }
@@ -236,13 +243,5 @@ fn is_scalar(expr: &Expr) -> bool {
         | Expr::Case { .. }
         | Expr::Interval(_) => true,
         _ => false,
-    }
-}
-
-fn excerpt(expr: &Expr) -> String {
-    let text = expr.to_string();
-    match text.char_indices().nth(40) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
     }
 }

@@ -133,17 +133,23 @@ pub(super) fn shown(expr: &Expr) -> String {
         LazyLock::new(|| Regex::new(r"\b(?:Int|UInt|Float)\d+\(([^()]*)\)").expect("it is valid"));
     static TEXT: LazyLock<Regex> = LazyLock::new(|| Regex::new(r#"\bUtf8\("([^"]*)"\)"#).expect("it is valid"));
     static CAST: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"\bCAST\((\w+|'[^']*') AS \w+\)").expect("it is valid"));
+        LazyLock::new(|| Regex::new(r"\bCAST\((\w+|'[^']*') AS \w+(?:\([^()]*\))?\)").expect("it is valid"));
     if let Expr::Literal(value, _) = expr {
-        return value
-            .try_as_str()
-            .flatten()
-            .map_or_else(|| value.to_string(), |text| format!("'{text}'"));
+        let text = value.try_as_str().flatten();
+        return cut(&text.map_or_else(|| value.to_string(), |text| format!("'{text}'")), 60);
     }
     let text = expr.to_string();
     let text = NUMBER.replace_all(&text, "$1");
     let text = TEXT.replace_all(&text, "'$1'");
-    CAST.replace_all(&text, "$1").into_owned()
+    cut(&CAST.replace_all(&text, "$1"), 60)
+}
+
+/// At most `most` characters of a text.
+pub(super) fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn is_comparison(operator: Operator) -> bool {

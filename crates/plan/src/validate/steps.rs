@@ -37,14 +37,14 @@ pub(super) fn check(
             key = RecordKey::Broken;
             continue;
         };
-        if matches!(body, Body::GroupBy(_) | Body::Window(_)) {
-            if let Some(first) = stateful.replace(step.name) {
-                let text = format!(
-                    "a second groupBy or window is not supported yet (`{first}` is one); let another pipeline read this \
-                     one's output"
-                );
-                problems.add(path, text);
-            }
+        if matches!(body, Body::GroupBy(_) | Body::Window(_))
+            && let Some(first) = stateful.replace(step.name)
+        {
+            let text = format!(
+                "a second groupBy or window is not supported yet (`{first}` is one); let another pipeline read this \
+                 one's output"
+            );
+            problems.add(path, text);
         }
         let Some(incoming) = scope.take() else { continue };
         let checked = check_body(path, *body, &incoming, &key, problems);

@@ -134,6 +134,105 @@ fn state_of_another_shape_is_refused_and_says_what_differs() {
     assert_eq!(operator(&[0], &[count, renamed]).load(&bytes), Ok(()));
 }
 
+#[test]
+fn what_was_added_row_by_row_or_loaded_counts_when_the_next_batch_is_judged() {
+    let row = |whole, double, decimal| {
+        (
+            Row {
+                name: Some("a"),
+                whole,
+                double,
+                decimal,
+                ..Row::default()
+            },
+            0,
+            0,
+        )
+    };
+    for (aggregate, first, then) in [
+        (
+            aggregate(AggregateFunction::Sum, "whole"),
+            row(Some(i64::MAX - 10), None, None),
+            row(Some(11), None, None),
+        ),
+        (
+            aggregate(AggregateFunction::Sum, "decimal"),
+            row(None, None, Some(10i128.pow(38) - 10)),
+            row(None, None, Some(10)),
+        ),
+        (
+            aggregate(AggregateFunction::Avg, "decimal"),
+            row(None, None, Some(10i128.pow(34) - 1)),
+            row(None, None, Some(10i128.pow(34) + 1)),
+        ),
+        (
+            aggregate(AggregateFunction::Sum, "double"),
+            row(None, Some(1e308), None),
+            row(None, Some(1e308), None),
+        ),
+        (
+            aggregate(AggregateFunction::Avg, "double"),
+            row(None, Some(1e308), None),
+            row(None, Some(1e308), None),
+        ),
+        (
+            aggregate(AggregateFunction::Stddev, "double"),
+            row(None, Some(1e200), None),
+            row(None, Some(1.0), None),
+        ),
+    ] {
+        let aggregates = [aggregate];
+        let mut group = operator(&[0], &aggregates);
+        // So many rows of that size could overflow, so they are looked at one by one; none does.
+        let (out, rejected) = step(
+            &mut group,
+            &aggregates,
+            &[first, row(None, None, None), row(None, None, None)],
+        );
+        assert_eq!((out.len(), rejected.len()), (3, 0), "{}", aggregates[0].name);
+        let bytes = saved(&group);
+        assert_eq!(
+            step(&mut group, &aggregates, std::slice::from_ref(&then)).1,
+            [0],
+            "{}",
+            aggregates[0].name
+        );
+        assert_eq!(saved(&group), bytes);
+        let mut loaded = operator(&[0], &aggregates);
+        assert_eq!(loaded.load(&bytes), Ok(()));
+        assert_eq!(
+            step(&mut loaded, &aggregates, &[then]).1,
+            [0],
+            "{}, loaded",
+            aggregates[0].name
+        );
+    }
+}
+
+#[test]
+fn a_mean_whose_sum_leaves_128_bits_overflows() {
+    let aggregates = [aggregate(AggregateFunction::Avg, "decimal")];
+    let row = |decimal| {
+        (
+            Row {
+                name: Some("a"),
+                decimal,
+                ..Row::default()
+            },
+            0,
+            0,
+        )
+    };
+    let value = row(Some(10i128.pow(34) - 1));
+    // 17,014 such values fit, one more does not. Beside a NULL they are too many to be added without looking.
+    for beside in [None, Some(row(None))] {
+        let mut group = operator(&[0], &aggregates);
+        let rows: Vec<_> = std::iter::repeat_n(value.clone(), 17_014).chain(beside).collect();
+        assert_eq!(step(&mut group, &aggregates, &rows).1, [0usize; 0]);
+        assert_eq!(step(&mut group, &aggregates, std::slice::from_ref(&value)).1, [0]);
+    }
+}
+
 /// Rows of which some make an aggregate overflow.
 pub(crate) fn rows() -> impl Strategy<Value = Row> {
     let whole = prop_oneof![8 => -1000i64..1000, 1 => Just(i64::MAX / 2), 1 => Just(i64::MIN / 2)];

@@ -35,7 +35,7 @@ fn reloaded(keys: &Keys) -> Keys {
 fn whole_and_null_keys_are_numbered_by_first_arrival() {
     let mut keys = Keys::new(vec![FieldType::Int64]);
     let column: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None, Some(0), Some(7), None, Some(-1)]));
-    assert_eq!(intern(&mut keys, &[column.clone()]), [0, 1, 2, 0, 1, 3]);
+    assert_eq!(intern(&mut keys, std::slice::from_ref(&column)), [0, 1, 2, 0, 1, 3]);
     let mut out = [ColumnBuilder::new(&FieldType::Int64, 4)];
     reloaded(&keys).append(0..4, &mut out);
     let out = out[0].finish();
@@ -107,7 +107,7 @@ fn many_keys_keep_their_numbers_while_the_table_grows() {
     let column: ArrayRef = Arc::new(Int64Array::from_iter_values(
         (0..50_000).map(|n: i64| n.wrapping_mul(n) << 20),
     ));
-    let first = intern(&mut keys, &[column.clone()]);
+    let first = intern(&mut keys, std::slice::from_ref(&column));
     assert_eq!(intern(&mut keys, &[column]), first);
     assert_eq!(first, (0..50_000).collect::<Vec<u32>>());
 }

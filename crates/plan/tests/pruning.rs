@@ -1,0 +1,150 @@
+//! Plans decode what they need and nothing more, and positions still mean the same fields.
+
+use millrace_plan::{Column, FlatMap, OperatorKind, Plan, TimeOrigin, load, validate};
+
+/// A plan over the fields `a` to `f` (int64), `list` (array of string) and `at` (timestamp).
+fn plan(spec: &str) -> Plan {
+    let fields: String = ["a", "b", "c", "d", "e", "f"]
+        .map(|name| format!("{{name: {name}, type: int64}}, "))
+        .concat();
+    let text = format!(
+        "apiVersion: millrace.io/v1alpha1
+kind: StreamPipeline
+metadata: {{name: pruned}}
+spec:
+  source: {{kafka: {{bootstrapServers: ['b:9092'], topics: [in]}}}}
+  schema: {{fields: [{fields}{{name: list, type: array, items: {{type: string}}}}, {{name: at, type: timestamp}}]}}
+  sinks: [{{name: out, kafka: {{topic: out}}}}]
+{spec}"
+    );
+    let manifests = load(&text).expect("the manifest loads");
+    validate(&manifests[0], &[]).expect("the manifest is valid")
+}
+
+fn names(fields: &[millrace_plan::Field]) -> Vec<&str> {
+    fields.iter().map(|field| field.name.as_str()).collect()
+}
+
+#[test]
+fn a_copy_decodes_nothing() {
+    assert!(plan("").input.is_empty());
+}
+
+#[test]
+fn a_filter_decodes_what_it_reads_and_the_key_and_the_time() {
+    let plan = plan("  operators: [{name: x, filter: {where: d > 1}}]\n  key: [f]\n  eventTime: {field: at}\n");
+    assert_eq!(names(&plan.input), ["d", "f", "at"]);
+    assert_eq!(plan.key.as_ref().map(|key| key.fields.clone()), Some(vec![1]));
+    assert!(matches!(plan.event_time.origin, TimeOrigin::Field { position: 2, .. }));
+    assert_eq!(names(plan.output()), names(&plan.input));
+}
+
+#[test]
+fn a_window_needs_its_keys_and_arguments_only() {
+    let plan = plan(
+        "  key: [e]
+  operators:
+    - {name: shape, map: {set: [{field: g, expression: a + b}], drop: [list]}}
+    - {name: sums, window: {tumbling: {size: 1m}, keys: [e], aggregates: [{name: s, function: sum, expression: g}]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "b", "e"]);
+    assert_eq!(names(&plan.operators[0].output), ["e", "g"]);
+    let OperatorKind::Map(map) = &plan.operators[0].kind else {
+        panic!("a map stays a map")
+    };
+    assert!(matches!(map.columns[..], [Column::Input(2), Column::Computed(_)]));
+    let OperatorKind::Window(window) = &plan.operators[1].kind else {
+        panic!("a window stays a window")
+    };
+    assert_eq!(window.keys, [0]);
+    assert_eq!(
+        names(plan.output()),
+        ["e", "window_start", "window_end", "is_final", "s"]
+    );
+}
+
+#[test]
+fn a_computed_field_that_nobody_reads_is_still_computed() {
+    let plan = plan(
+        "  operators:
+    - {name: first, map: {set: [{field: x, expression: 1 / c}], keep: [a, b]}}
+    - {name: second, map: {keep: [b]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["b", "c"]);
+    assert_eq!(names(&plan.operators[0].output), ["b", "x"]);
+    assert_eq!(names(plan.output()), ["b"]);
+}
+
+#[test]
+fn exploding_moves_the_array_with_its_neighbours() {
+    let plan = plan(
+        "  operators:
+    - {name: items, flatMap: {explode: {field: list, as: item, position: n}}}
+    - {name: shape, map: {keep: [at, item, c]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["c", "list", "at"]);
+    assert_eq!(names(&plan.operators[0].output), ["c", "n", "item", "at"]);
+    let OperatorKind::FlatMap(FlatMap::Explode(explode)) = &plan.operators[0].kind else {
+        panic!("it explodes")
+    };
+    assert_eq!((explode.array, explode.position), (1, true));
+    let OperatorKind::Map(map) = &plan.operators[1].kind else {
+        panic!("a map stays a map")
+    };
+    assert!(matches!(
+        map.columns[..],
+        [Column::Input(3), Column::Input(2), Column::Input(0)]
+    ));
+}
+
+#[test]
+fn outputs_of_a_split_keep_their_columns_together() {
+    let plan = plan(
+        "  operators:
+    - name: split
+      flatMap:
+        outputs:
+          - {set: [{field: x, expression: a}, {field: y, expression: b}, {field: z, expression: c}]}
+          - {set: [{field: z, expression: d}, {field: y, expression: b + 1}, {field: x, expression: a}], where: e > 0}
+    - {name: shape, map: {keep: [z]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["b", "c", "d", "e"]);
+    assert_eq!(names(&plan.operators[0].output), ["y", "z"]);
+    let OperatorKind::FlatMap(FlatMap::Split(outputs)) = &plan.operators[0].kind else {
+        panic!("it splits")
+    };
+    assert!(matches!(
+        outputs[0].projection.columns[..],
+        [Column::Input(0), Column::Input(1)]
+    ));
+    assert!(matches!(
+        outputs[1].projection.columns[..],
+        [Column::Computed(_), Column::Input(2)]
+    ));
+}
+
+#[test]
+fn every_expression_names_fields_that_are_there() {
+    let plan = plan(
+        "  key: [a]
+  operators:
+    - {name: one, filter: {where: a > 0 AND b > 0}}
+    - {name: two, map: {set: [{field: g, expression: c * 2}], rename: [{from: d, to: h}], drop: [list, e]}}
+    - {name: three, filter: {where: h > 0}}
+    - {name: four, groupBy: {keys: [a], aggregates: [{name: m, function: max, expression: g + h}]}}
+",
+    );
+    for (position, operator) in plan.operators.iter().enumerate() {
+        let fields = plan.fields_into(position);
+        millrace_plan::visit_expressions(&operator.kind, &mut |expression| {
+            for name in expression.fields() {
+                assert!(fields.position(&name).is_some(), "{} reads {name}", operator.name);
+            }
+        });
+    }
+    assert_eq!(names(&plan.input), ["a", "b", "c", "d"]);
+}

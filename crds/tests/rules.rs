@@ -1,0 +1,222 @@
+//! The CEL rules, run as an API server runs them: each lets pass what it should and refuses what it should.
+
+use std::collections::BTreeSet;
+
+use kube_cel::{Validator, compile_schema};
+use millrace_crds::crd;
+use serde_json::{Value, json};
+
+/// The `openAPIV3Schema` of the definition called `name`.
+fn schema(name: &str) -> Value {
+    let (_, definition) = crd::definitions()
+        .into_iter()
+        .find(|(file, _)| *file == name)
+        .expect("the definition is there");
+    let definition = serde_json::to_value(definition).expect("a definition is plain data");
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+}
+
+/// Messages of the rules that refuse a spec.
+fn refused(name: &str, spec: Value) -> Vec<String> {
+    let result = Validator::new().validate(&schema(name), &json!({ "spec": spec }), None);
+    result
+        .err()
+        .map(|errors| errors.into_vec())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|error| error.message)
+        .collect()
+}
+
+fn pipeline() -> Value {
+    json!({
+        "source": {"kafka": {"bootstrapServers": ["b:9092"], "topics": ["in"], "start": "earliest"}},
+        "schema": {"fields": [{"name": "a", "type": "int64", "nullable": false}]},
+        "sinks": [{"name": "out", "kafka": {"topic": "out"}}],
+    })
+}
+
+fn aggregation() -> Value {
+    let mut spec = pipeline();
+    spec["window"] = json!({
+        "tumbling": {"size": "1h"},
+        "keys": ["a"],
+        "aggregates": [{"name": "n", "function": "count"}],
+    });
+    spec
+}
+
+/// `spec` with the value at a JSON pointer replaced, or taken away where it is null.
+fn with(mut spec: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
+    let parent = spec
+        .pointer_mut(parent)
+        .and_then(Value::as_object_mut)
+        .expect("the parent is an object");
+    match value {
+        Value::Null => parent.remove(name),
+        value => parent.insert(name.to_owned(), value),
+    };
+    spec
+}
+
+#[test]
+fn all_rules_compile() {
+    for (name, _) in crd::definitions() {
+        let compiled = compile_schema(&schema(name));
+        assert!(!compiled.has_errors(), "{name}: {:?}", compiled.compilation_errors());
+    }
+}
+
+#[test]
+fn what_is_right_passes() {
+    let filter = json!([{"name": "x", "filter": {"where": "a > 1"}}, {"name": "y", "map": {"keep": ["a"]}}]);
+    let from_pipeline = json!({"pipeline": {"name": "other", "start": "earliest"}});
+    for spec in [
+        pipeline(),
+        with(pipeline(), "/operators", filter),
+        with(with(pipeline(), "/source", from_pipeline), "/schema", Value::Null),
+        with(
+            pipeline(),
+            "/schema/fields",
+            json!([{"name": "d", "type": "decimal", "precision": 5, "scale": 2}]),
+        ),
+    ] {
+        assert_eq!(
+            refused("streampipelines.yaml", spec.clone()),
+            Vec::<String>::new(),
+            "{spec}"
+        );
+    }
+    assert_eq!(refused("windowaggregations.yaml", aggregation()), Vec::<String>::new());
+}
+
+/// A change of [`pipeline`] and the message of the rule that refuses it.
+fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
+    let operators = |body: Value| {
+        let mut operator = json!({"name": "x"});
+        operator
+            .as_object_mut()
+            .expect("it is one")
+            .extend(body.as_object().expect("it is one").clone());
+        json!([operator])
+    };
+    let field = |field: Value| json!([field]);
+    let one_body = "set exactly one of filter, map, flatMap, groupBy and window";
+    let decimal_scale = "type decimal needs scale, and only decimal has scale";
+    vec![
+        ("/schema", Value::Null, "schema is required for a kafka source"),
+        (
+            "/source",
+            json!({"pipeline": {"name": "other"}}),
+            "schema and key come from the referenced pipeline",
+        ),
+        ("/source", json!({}), "set exactly one of kafka and pipeline"),
+        ("/operators", operators(json!({})), one_body),
+        (
+            "/operators",
+            operators(json!({"filter": {"where": "true"}, "map": {"keep": ["a"]}})),
+            one_body,
+        ),
+        (
+            "/operators",
+            json!([{"name": "x", "filter": {"where": "a"}}, {"name": "x", "filter": {"where": "b"}}]),
+            "names of operators must be unique",
+        ),
+        (
+            "/operators",
+            operators(json!({"map": {"keep": ["a"], "drop": ["b"]}})),
+            "keep and drop exclude each other",
+        ),
+        (
+            "/operators",
+            operators(json!({"flatMap": {}})),
+            "set exactly one of explode and outputs",
+        ),
+        (
+            "/operators",
+            operators(json!({"groupBy": {"keys": ["a"], "aggregates": [{"name": "s", "function": "sum"}]}})),
+            "every function but count needs an expression",
+        ),
+        (
+            "/schema/fields",
+            field(json!({"name": "a", "type": "array"})),
+            "type array needs items, and only array has items",
+        ),
+        (
+            "/schema/fields",
+            field(json!({"name": "a", "type": "decimal"})),
+            decimal_scale,
+        ),
+        (
+            "/schema/fields",
+            field(json!({"name": "a", "type": "int64", "scale": 2})),
+            decimal_scale,
+        ),
+        (
+            "/schema/fields",
+            field(json!({"name": "a", "type": "int64", "precision": 2})),
+            "only type decimal has precision",
+        ),
+        (
+            "/schema/fields",
+            field(json!({"name": "a", "type": "array", "items": {"type": "object"}})),
+            "type object needs fields, and only object has fields",
+        ),
+        (
+            "/source/kafka/security",
+            json!({"tls": {"key": {"name": "s", "key": "k"}}}),
+            "certificate and key go together",
+        ),
+        (
+            "/sinks",
+            json!([{"name": "out", "kafka": {"topic": "out", "create": false, "partitions": 3}}]),
+            "partitions, replicationFactor and retention are for topics that are created",
+        ),
+    ]
+}
+
+#[test]
+fn what_is_wrong_is_refused_with_its_message() {
+    for (pointer, value, message) in wrong_pipelines() {
+        let spec = with(pipeline(), pointer, value.clone());
+        assert_eq!(refused("streampipelines.yaml", spec), [message], "{pointer} = {value}");
+    }
+    let keyed = with(
+        with(aggregation(), "/source", json!({"pipeline": {"name": "other"}})),
+        "/schema",
+        Value::Null,
+    );
+    let keyed = with(keyed, "/key", json!(["a"]));
+    assert_eq!(
+        refused("windowaggregations.yaml", keyed),
+        ["schema and key come from the referenced pipeline"]
+    );
+}
+
+#[test]
+fn every_message_of_a_stream_pipeline_is_tried() {
+    fn messages(value: &Value, found: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(members) => {
+                let rules = members.get("x-kubernetes-validations").and_then(Value::as_array);
+                found.extend(
+                    rules
+                        .into_iter()
+                        .flatten()
+                        .filter_map(|rule| rule["message"].as_str().map(str::to_owned)),
+                );
+                members.values().for_each(|member| messages(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| messages(item, found)),
+            _ => {}
+        }
+    }
+    let mut declared = BTreeSet::new();
+    messages(&schema("streampipelines.yaml"), &mut declared);
+    let tried: BTreeSet<String> = wrong_pipelines()
+        .into_iter()
+        .map(|(_, _, message)| message.to_owned())
+        .collect();
+    assert_eq!(declared, tried);
+}
