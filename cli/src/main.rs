@@ -53,7 +53,9 @@ fn say(line: std::fmt::Arguments<'_>) {
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
     };
     error.chain().any(io)
 }
@@ -62,5 +64,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 fn called_as() -> &'static str {
     let name = std::env::args_os().next();
     let name = name.as_deref().and_then(|name| std::path::Path::new(name).file_stem());
-    if name.is_some_and(|name| name == "kubectl-millrace") { "kubectl millrace" } else { "millrace" }
+    if name.is_some_and(|name| name == "kubectl-millrace") {
+        "kubectl millrace"
+    } else {
+        "millrace"
+    }
 }

@@ -47,9 +47,15 @@ pub fn load(paths: &[PathBuf]) -> anyhow::Result<(Vec<Found>, Vec<FileProblem>)>
     let (mut found, mut problems) = (Vec::new(), Vec::new());
     for path in paths {
         match millrace_plan::load(&read(path)?) {
-            Ok(manifests) => found.extend(manifests.into_iter().map(|manifest| Found { path: path.clone(), manifest })),
-            Err(wrong) => problems
-                .extend(wrong.into_iter().map(|problem| FileProblem { path: path.clone(), object: None, problem })),
+            Ok(manifests) => found.extend(manifests.into_iter().map(|manifest| Found {
+                path: path.clone(),
+                manifest,
+            })),
+            Err(wrong) => problems.extend(wrong.into_iter().map(|problem| FileProblem {
+                path: path.clone(),
+                object: None,
+                problem,
+            })),
         }
     }
     Ok((found, problems))
@@ -58,7 +64,11 @@ pub fn load(paths: &[PathBuf]) -> anyhow::Result<(Vec<Found>, Vec<FileProblem>)>
 /// Checks one object against all.
 pub fn check(object: &Found, all: &[Manifest]) -> Result<Plan, Vec<FileProblem>> {
     let name = format!("{} {}", object.manifest.kind(), object.manifest.name());
-    let file = |problem| FileProblem { path: object.path.clone(), object: Some(name.clone()), problem };
+    let file = |problem| FileProblem {
+        path: object.path.clone(),
+        object: Some(name.clone()),
+        problem,
+    };
     millrace_plan::validate(&object.manifest, all).map_err(|wrong| wrong.into_iter().map(file).collect())
 }
 
@@ -67,11 +77,16 @@ pub fn plan(paths: &[PathBuf], name: Option<&str>) -> anyhow::Result<Plan> {
     let (found, problems) = load(paths)?;
     fail_on(&problems)?;
     let object = match name {
-        None => found.first().with_context(|| format!("{} holds no object", paths[0].display()))?,
-        Some(name) => found.iter().find(|object| object.manifest.name() == name).with_context(|| {
-            let names: Vec<&str> = found.iter().map(|object| object.manifest.name()).collect();
-            format!("no object is called `{name}`; there are: {}", names.join(", "))
-        })?,
+        None => found
+            .first()
+            .with_context(|| format!("{} holds no object", paths[0].display()))?,
+        Some(name) => found
+            .iter()
+            .find(|object| object.manifest.name() == name)
+            .with_context(|| {
+                let names: Vec<&str> = found.iter().map(|object| object.manifest.name()).collect();
+                format!("no object is called `{name}`; there are: {}", names.join(", "))
+            })?,
     };
     let all: Vec<Manifest> = found.iter().map(|object| object.manifest.clone()).collect();
     check(object, &all).or_else(|problems| fail_on(&problems).and_then(|()| bail!("not valid")))
@@ -83,5 +98,9 @@ fn fail_on(problems: &[FileProblem]) -> anyhow::Result<()> {
     }
     let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
     let count = problems.len();
-    bail!("{count} problem{}:\n{}", if count == 1 { "" } else { "s" }, lines.join("\n"))
+    bail!(
+        "{count} problem{}:\n{}",
+        if count == 1 { "" } else { "s" },
+        lines.join("\n")
+    )
 }

@@ -31,5 +31,9 @@ pub fn validate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "{problem}")?;
     }
     anyhow::ensure!(!found.is_empty() || !problems.is_empty(), "the files hold no object");
-    Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

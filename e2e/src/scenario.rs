@@ -19,11 +19,18 @@ pub const PARTITIONS: i32 = 4;
 const CHUNK: usize = 500;
 /// Records by which the pipeline may be behind before more are written.
 const BACKLOG: i64 = 1500;
-/// Chunks, of 55, during which a runner is killed.
-const KILLS: [usize; 5] = [6, 14, 22, 30, 38];
-/// Chunks during which a third runner joins and leaves: it sees two kills of the others.
-const THIRD_JOINS: usize = 18;
-const THIRD_LEAVES: usize = 34;
+/// Records written at a time while a runner that should be killed has not committed anything yet.
+const TRICKLE: usize = 50;
+/// What happens to the runners, each when so many records are written (of 27,004).
+const STEPS: [(usize, Step); 7] = [
+    (3_000, Step::Kill(0)),
+    (7_000, Step::Kill(1)),
+    (9_000, Step::ThirdJoins),
+    (11_000, Step::Kill(0)),
+    (14_000, Step::Kill(1)),
+    (16_000, Step::ThirdLeaves),
+    (18_000, Step::Kill(0)),
+];
 /// A killed runner's partitions wait for the end of its session, and a debug build on a busy machine is slow.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -47,6 +54,21 @@ pub struct Faults {
     pub third_came_and_went: bool,
 }
 
+/// What happens to the runners.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// This one of the pair is killed, and started again under its name.
+    Kill(usize),
+    ThirdJoins,
+    ThirdLeaves,
+}
+
+/// The runners of a disturbed run.
+struct Crew {
+    pair: [Runner; 2],
+    third: Option<Runner>,
+}
+
 /// State of the work right after a SIGKILL.
 #[derive(Clone, Copy, Debug)]
 pub struct Kill {
@@ -61,7 +83,7 @@ impl Faults {
     /// most of them with records on their way (a kill may hit the instant after a commit), and a third runner.
     pub fn check(&self) -> Result<()> {
         ensure!(
-            self.kills.len() == KILLS.len() && self.third_came_and_went,
+            self.kills.len() == 5 && self.third_came_and_went,
             "not all faults happened: {self:?}"
         );
         ensure!(
@@ -76,7 +98,7 @@ impl Faults {
             self.kills
                 .iter()
                 .all(|kill| kill.committed > 0 && kill.committed < 26_000),
-            "too early or late: {self:?}"
+            "too early or too late: {self:?}"
         );
         Ok(())
     }
@@ -143,38 +165,58 @@ impl Scenario {
             .map(|line| flights::message(line))
             .collect::<Result<Vec<_>>>()?;
         let writer = self.client.writer()?;
-        let mut pair = [self.runners.start("runner-0")?, self.runners.start("runner-1")?];
-        let mut third = None;
+        let pair = [self.runners.start("runner-0")?, self.runners.start("runner-1")?];
+        let mut crew = Crew { pair, third: None };
         let mut faults = Faults::default();
-        for (at, chunk) in messages.chunks(CHUNK).enumerate() {
-            let victim = KILLS.contains(&at).then_some(faults.kills.len() % 2);
-            if let Some(victim) = victim {
-                self.wait_for_commit(&mut pair[victim])?;
-            }
+        let mut steps = STEPS.into_iter().peekable();
+        let mut written = 0;
+        while written < messages.len() {
+            let due = steps
+                .peek()
+                .filter(|(after, _)| written >= *after)
+                .map(|(_, step)| *step);
+            let ready = match due {
+                Some(step) => crew.is_ready_for(step)?,
+                None => true,
+            };
+            let size = if ready { CHUNK } else { TRICKLE };
+            let chunk = &messages[written..messages.len().min(written + size)];
             writer.write(&self.source, chunk.iter().cloned())?;
-            if let Some(victim) = victim {
-                pair[victim].process.kill()?;
+            written += chunk.len();
+            match due {
+                Some(step) if ready => {
+                    self.take(step, &mut crew, &mut faults)?;
+                    steps.next();
+                    self.wait_until_at_most_behind(BACKLOG)?;
+                }
+                // Something to commit, for a runner that has come back to partitions without anything new.
+                Some(_) => self.wait_until_at_most_behind(0)?,
+                None => self.wait_until_at_most_behind(BACKLOG)?,
+            }
+        }
+        writer.write(&self.source, flights::closing(PARTITIONS))?;
+        self.wait_until_caught_up()?;
+        crew.pair.iter_mut().try_for_each(leave)?;
+        Ok(faults)
+    }
+
+    fn take(&self, step: Step, crew: &mut Crew, faults: &mut Faults) -> Result<()> {
+        match step {
+            Step::Kill(victim) => {
+                crew.pair[victim].process.kill()?;
                 faults.kills.push(Kill {
                     committed: self.committed()?,
                     written: self.written()?,
                 });
-                pair[victim] = self.runners.start(&format!("runner-{victim}"))?;
+                crew.pair[victim] = self.runners.start(&format!("runner-{victim}"))?;
             }
-            if at == THIRD_JOINS {
-                third = Some(self.runners.start("runner-2")?);
-            }
-            if at == THIRD_LEAVES {
-                let mut third = third.take().context("it has joined before")?;
-                self.wait_for_commit(&mut third)?;
-                leave(&mut third)?;
+            Step::ThirdJoins => crew.third = Some(self.runners.start("runner-2")?),
+            Step::ThirdLeaves => {
+                leave(&mut crew.third.take().context("it has joined before")?)?;
                 faults.third_came_and_went = true;
             }
-            self.wait_until_close_behind()?;
         }
-        writer.write(&self.source, flights::closing(PARTITIONS))?;
-        self.wait_until_caught_up()?;
-        pair.iter_mut().try_for_each(leave)?;
-        Ok(faults)
+        Ok(())
     }
 
     /// All that stands in the source topic.
@@ -221,24 +263,24 @@ impl Scenario {
         Ok(self.client.high_watermarks(&self.source)?.iter().sum())
     }
 
-    fn wait_until_close_behind(&self) -> Result<()> {
-        let written = self.written()?;
-        eventually(
-            &format!("{} comes close behind {written} records", self.name),
-            PATIENCE,
-            || Ok((self.committed()? >= written - BACKLOG).then_some(())),
-        )
+    fn wait_until_at_most_behind(&self, records: i64) -> Result<()> {
+        let enough = self.written()? - records;
+        eventually(&format!("{} commits {enough} records", self.name), PATIENCE, || {
+            Ok((self.committed()? >= enough).then_some(()))
+        })
     }
+}
 
-    fn wait_for_commit(&self, runner: &mut Runner) -> Result<()> {
-        eventually(
-            &format!("{} commits something", runner.process.name()),
-            PATIENCE,
-            || {
-                let commits = runner.metric("stream_checkpoint_duration_seconds_count")?;
-                Ok(commits.is_some_and(|commits| commits > 0.0).then_some(()))
-            },
-        )
+impl Crew {
+    /// Whether a step would hit a runner at work: one that has committed something since it was started.
+    fn is_ready_for(&mut self, step: Step) -> Result<bool> {
+        let runner = match step {
+            Step::Kill(victim) => &mut self.pair[victim],
+            Step::ThirdLeaves => self.third.as_mut().context("it has joined before")?,
+            Step::ThirdJoins => return Ok(true),
+        };
+        let commits = runner.metric("stream_checkpoint_duration_seconds_count")?;
+        Ok(commits.is_some_and(|commits| commits > 0.0))
     }
 }
 

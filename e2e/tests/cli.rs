@@ -99,9 +99,14 @@ fn broken_yaml_is_named_with_its_line() {
 }
 
 #[test]
-fn unknown_kind_is_named_with_the_known_ones() {
+fn unknown_kind_is_named() {
     let (_folder, path) = file("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
-    fails(&["validate", &path], &["ConfigMap", "StreamPipeline"]);
+    fails(&["validate", &path], &["ConfigMap", "millrace.io/v1alpha1"]);
+    let (_folder, path) = file("apiVersion: millrace.io/v1alpha1\nkind: StreamPipline\nmetadata: {name: x}\n");
+    fails(
+        &["validate", &path],
+        &["StreamPipline", "did you mean", "`StreamPipeline`"],
+    );
 }
 
 #[test]

@@ -28,7 +28,12 @@ impl Checkpointed {
     ) -> Result<Self, StoreError> {
         let sections = task.chain.save();
         if sections.is_empty() {
-            return Ok(Self { partition, offset: task.position, reference: Reference::Stateless, bytes: 0 });
+            return Ok(Self {
+                partition,
+                offset: task.position,
+                reference: Reference::Stateless,
+                bytes: 0,
+            });
         }
         let identity = Identity {
             state_id: task.place.state_id.as_str().to_owned(),
@@ -37,10 +42,20 @@ impl Checkpointed {
             partition: partition.number,
             offset: task.position,
         };
-        let bytes = Checkpoint { identity, newest_event_time: task.chain.newest_event_time(), sections }.encode();
+        let bytes = Checkpoint {
+            identity,
+            newest_event_time: task.chain.newest_event_time(),
+            sections,
+        }
+        .encode();
         let saved = store.save(&task.place, task.position, &bytes)?;
         let reference = Reference::Checkpoint(saved.checkpoint().clone());
-        Ok(Self { partition, offset: task.position, reference, bytes: bytes.len() })
+        Ok(Self {
+            partition,
+            offset: task.position,
+            reference,
+            bytes: bytes.len(),
+        })
     }
 
     /// Bytes written.
@@ -71,8 +86,15 @@ pub fn commit<P: Producer>(
 ) -> Result<Acknowledged, CommitError> {
     let positions: Vec<Position> = durable
         .iter()
-        .map(|task| Position { partition: task.partition, offset: task.offset, metadata: task.reference.to_string() })
+        .map(|task| Position {
+            partition: task.partition,
+            offset: task.offset,
+            metadata: task.reference.to_string(),
+        })
         .collect();
     producer.commit(&positions, membership)?;
-    Ok(Acknowledged { positions: durable.into_iter().map(Checkpointed::acknowledged).collect(), at: Instant::now() })
+    Ok(Acknowledged {
+        positions: durable.into_iter().map(Checkpointed::acknowledged).collect(),
+        at: Instant::now(),
+    })
 }

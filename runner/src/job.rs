@@ -98,5 +98,6 @@ impl Job {
 
 fn reached(worker: &Worker<KafkaConnector, FileStore>, ends: &BTreeMap<Partition, i64>) -> bool {
     let positions: BTreeMap<Partition, i64> = worker.positions().collect();
-    ends.iter().all(|(partition, end)| positions.get(partition).is_some_and(|position| position >= end))
+    ends.iter()
+        .all(|(partition, end)| positions.get(partition).is_some_and(|position| position >= end))
 }

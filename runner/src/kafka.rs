@@ -28,8 +28,12 @@ pub fn settings(plan: &Plan, runner_id: &str, secrets_dir: Option<PathBuf>) -> S
 /// Checks that the source topics exist, creates those that the plan writes, and returns what opens both sides.
 pub fn connect(plan: &Plan, settings: &Settings) -> Result<KafkaConnector, Error> {
     let source = &plan.source;
-    let connector =
-        KafkaConnector::new(source.connection.clone(), settings.clone(), source.topics.clone(), source.group.clone());
+    let connector = KafkaConnector::new(
+        source.connection.clone(),
+        settings.clone(),
+        source.topics.clone(),
+        source.group.clone(),
+    );
     connector.source_partitions()?;
     let routes = Routes::of(plan);
     connector.prepare_topics(&routes.topics().iter().collect::<Vec<_>>())?;

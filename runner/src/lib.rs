@@ -53,7 +53,9 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
         health: health.clone(),
         shutdown: shutdown.clone(),
     };
-    let admin = Admin::bind(settings.admin).await.with_context(|| format!("cannot listen on {}", settings.admin))?;
+    let admin = Admin::bind(settings.admin)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.admin))?;
     tracing::info!("admin listening on {}", admin.address());
     let serving = tokio::spawn(admin.serve(registry, health, shutdown.clone()));
 
@@ -77,7 +79,9 @@ fn read_plan(settings: &Settings) -> anyhow::Result<Plan> {
         anyhow::anyhow!("{}", lines.join("\n"))
     };
     let manifests = millrace_plan::load(&yaml).map_err(explain)?;
-    let (first, others) = manifests.split_first().with_context(|| format!("{path} holds no object"))?;
+    let (first, others) = manifests
+        .split_first()
+        .with_context(|| format!("{path} holds no object"))?;
     let mut plan = millrace_plan::validate(first, others).map_err(explain)?;
     if !settings.bootstrap.is_empty() {
         plan.source.connection.bootstrap_servers.clone_from(&settings.bootstrap);

@@ -58,33 +58,68 @@ impl Metrics {
     /// Registers all metrics for one pipeline.
     pub fn register(plan: &Plan, registry: &Registry) -> Result<Self, prometheus::Error> {
         let new = Registrar { plan, registry };
-        let events = new.counters("stream_events_processed_total", "Records that came out of each operator.")?;
+        let events = new.counters(
+            "stream_events_processed_total",
+            "Records that came out of each operator.",
+        )?;
         let latency = new.histograms(
             "stream_processing_latency_seconds",
             "Seconds: operator `source` a batch through all operators; operator `commit` from reading a record to its commit.",
         )?;
-        let buffer = new.gauges("stream_buffer_size", "Bytes waiting: fetched and not processed, or sent and not acknowledged.", "operator")?;
+        let buffer = new.gauges(
+            "stream_buffer_size",
+            "Bytes waiting: fetched and not processed, or sent and not acknowledged.",
+            "operator",
+        )?;
         let errors = new.errors()?;
-        let passed = plan.operators.iter().map(|operator| events.with_label_values(&[operator.name.as_str()])).collect();
+        let passed = plan
+            .operators
+            .iter()
+            .map(|operator| events.with_label_values(&[operator.name.as_str()]))
+            .collect();
         Ok(Self {
             read: events.with_label_values(&[SOURCE]),
             written: events.with_label_values(&[SINK]),
             passed,
             dead: new.counter("stream_dead_letters_total", "Records written to the dead-letter topic.")?,
-            late: new.counter("stream_late_records_total", "Records that came after their window was closed.")?,
+            late: new.counter(
+                "stream_late_records_total",
+                "Records that came after their window was closed.",
+            )?,
             batch_seconds: latency.with_label_values(&[SOURCE]),
             commit_latency_seconds: latency.with_label_values(&[COMMIT]),
-            checkpoint_seconds: new.histogram("stream_checkpoint_duration_seconds", "Seconds that a checkpoint and its commit took.")?,
-            checkpoint_bytes: new.gauge("stream_checkpoint_size_bytes", "Bytes of the checkpoints written by the latest commit.")?,
-            checkpoint_age_seconds: new.gauge("stream_checkpoint_age_seconds", "Seconds since the latest acknowledged commit.")?,
-            failed_commits: new.counter("stream_commit_failures_total", "Commits that failed; their work was done again.")?,
+            checkpoint_seconds: new.histogram(
+                "stream_checkpoint_duration_seconds",
+                "Seconds that a checkpoint and its commit took.",
+            )?,
+            checkpoint_bytes: new.gauge(
+                "stream_checkpoint_size_bytes",
+                "Bytes of the checkpoints written by the latest commit.",
+            )?,
+            checkpoint_age_seconds: new.gauge(
+                "stream_checkpoint_age_seconds",
+                "Seconds since the latest acknowledged commit.",
+            )?,
+            failed_commits: new.counter(
+                "stream_commit_failures_total",
+                "Commits that failed; their work was done again.",
+            )?,
             source_buffer: buffer.with_label_values(&[SOURCE]),
             sink_buffer: buffer.with_label_values(&[SINK]),
             state_groups: new.gauge("stream_state_groups", "Groups that are remembered, over all windows.")?,
             state_bytes: new.gauge("stream_state_size_bytes", "Estimated bytes that are remembered.")?,
-            partitions: new.gauge("stream_assigned_partitions", "Source partitions assigned to this runner.")?,
-            lag: new.partition_gauge("stream_lag_records", "Committed records of the partition that were not read yet.")?,
-            watermark_delay: new.partition_gauge_f64("stream_watermark_delay_seconds", "Seconds by which the partition's watermark is behind the clock.")?,
+            partitions: new.gauge(
+                "stream_assigned_partitions",
+                "Source partitions assigned to this runner.",
+            )?,
+            lag: new.partition_gauge(
+                "stream_lag_records",
+                "Committed records of the partition that were not read yet.",
+            )?,
+            watermark_delay: new.partition_gauge_f64(
+                "stream_watermark_delay_seconds",
+                "Seconds by which the partition's watermark is behind the clock.",
+            )?,
             errors: error_counters(plan, &errors),
         })
     }
@@ -136,7 +171,9 @@ struct Registrar<'a> {
 
 impl Registrar<'_> {
     fn opts(&self, name: &str, help: &str) -> Opts {
-        Opts::new(name, help).const_label("namespace", &self.plan.namespace).const_label("pipeline", &self.plan.name)
+        Opts::new(name, help)
+            .const_label("namespace", &self.plan.namespace)
+            .const_label("pipeline", &self.plan.name)
     }
 
     fn keep<M: prometheus::core::Collector + Clone + 'static>(&self, metric: M) -> Result<M, prometheus::Error> {
@@ -153,7 +190,10 @@ impl Registrar<'_> {
     }
 
     fn errors(&self) -> Result<IntCounterVec, prometheus::Error> {
-        let opts = self.opts("stream_errors_total", "Records rejected by each operator (`source` while decoding), by reason.");
+        let opts = self.opts(
+            "stream_errors_total",
+            "Records rejected by each operator (`source` while decoding), by reason.",
+        );
         self.keep(IntCounterVec::new(opts, &["operator", "reason"])?)
     }
 
@@ -182,7 +222,12 @@ impl Registrar<'_> {
     }
 
     fn buckets(&self, name: &str, help: &str) -> HistogramOpts {
-        let buckets = vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-        HistogramOpts { common_opts: self.opts(name, help), buckets }
+        let buckets = vec![
+            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+        ];
+        HistogramOpts {
+            common_opts: self.opts(name, help),
+            buckets,
+        }
     }
 }

@@ -29,7 +29,12 @@ impl Routes {
             topics.push(topic);
             dead_letters + 1
         });
-        Self { topics, sinks, dead_letters, late_records }
+        Self {
+            topics,
+            sinks,
+            dead_letters,
+            late_records,
+        }
     }
 
     /// The topics, in the order of their numbers.
@@ -80,23 +85,39 @@ impl<P: Producer> Output<'_, P> {
             }
         }
         self.metrics.written.inc_by(written);
-        effects.rejected.iter().try_for_each(|rejected| self.rejected(effects, rejected, origin))
+        effects
+            .rejected
+            .iter()
+            .try_for_each(|rejected| self.rejected(effects, rejected, origin))
     }
 
     fn result<R: Records>(&mut self, effects: &Effects, emit: &Emit, origin: &Origin<'_, R>) -> Result<(), SendError> {
         let input = |at: u32| origin.records.map(|records| records.get(at as usize));
         let key = effects.resolve(emit.key, |at| input(at)?.key);
         let value = effects.resolve(emit.value, |at| input(at)?.value);
-        let headers = emit.headers_of.map(|at| OwnedHeaders::of(origin.records, at)).unwrap_or_default();
+        let headers = emit
+            .headers_of
+            .map(|at| OwnedHeaders::of(origin.records, at))
+            .unwrap_or_default();
         let headers = headers.borrow();
         for sink in 0..self.routes.sinks {
-            let record = Delivered { key, value, timestamp: emit.timestamp, headers: &headers };
+            let record = Delivered {
+                key,
+                value,
+                timestamp: emit.timestamp,
+                headers: &headers,
+            };
             self.producer.send(sink, origin.partition, record)?;
         }
         Ok(())
     }
 
-    fn rejected<R: Records>(&mut self, effects: &Effects, rejected: &Rejected, origin: &Origin<'_, R>) -> Result<(), Error> {
+    fn rejected<R: Records>(
+        &mut self,
+        effects: &Effects,
+        rejected: &Rejected,
+        origin: &Origin<'_, R>,
+    ) -> Result<(), Error> {
         self.metrics.rejected(rejected.operator, rejected.reason);
         let topic = match rejected.target {
             Target::DeadLetters => {
@@ -119,10 +140,16 @@ impl<P: Producer> Output<'_, P> {
         rejected: &Rejected,
         origin: &Origin<'_, R>,
     ) -> Result<(), Error> {
-        let record = rejected.input.and_then(|at| origin.records.map(|records| records.get(at as usize)));
-        let value = effects.resolve(rejected.row, |_| None).or_else(|| record.and_then(|record| record.value));
+        let record = rejected
+            .input
+            .and_then(|at| origin.records.map(|records| records.get(at as usize)));
+        let value = effects
+            .resolve(rejected.row, |_| None)
+            .or_else(|| record.and_then(|record| record.value));
         let plan = self.plan;
-        let operator = rejected.operator.map_or("source", |position| plan.operators[position as usize].name.as_str());
+        let operator = rejected
+            .operator
+            .map_or("source", |position| plan.operators[position as usize].name.as_str());
         let partition = origin.partition.to_string();
         let offset = record.map(|record| record.offset.to_string());
         let timestamp = record.map(|record| record.timestamp.to_string());
@@ -133,13 +160,29 @@ impl<P: Producer> Output<'_, P> {
             ("millrace.topic", Some(origin.topic.as_bytes())),
             ("millrace.partition", Some(partition.as_bytes())),
         ];
-        why.extend(offset.as_ref().map(|offset| ("millrace.offset", Some(offset.as_bytes()))));
-        why.extend(timestamp.as_ref().map(|timestamp| ("millrace.timestamp", Some(timestamp.as_bytes()))));
+        why.extend(
+            offset
+                .as_ref()
+                .map(|offset| ("millrace.offset", Some(offset.as_bytes()))),
+        );
+        why.extend(
+            timestamp
+                .as_ref()
+                .map(|timestamp| ("millrace.timestamp", Some(timestamp.as_bytes()))),
+        );
 
-        let original = rejected.input.map(|at| OwnedHeaders::of(origin.records, at)).unwrap_or_default();
+        let original = rejected
+            .input
+            .map(|at| OwnedHeaders::of(origin.records, at))
+            .unwrap_or_default();
         let headers: Vec<Header<'_>> = original.borrow().into_iter().chain(why.iter().copied()).collect();
         let timestamp = record.map_or(0, |record| record.timestamp);
-        let letter = Delivered { key: record.and_then(|record| record.key), value, timestamp, headers: &headers };
+        let letter = Delivered {
+            key: record.and_then(|record| record.key),
+            value,
+            timestamp,
+            headers: &headers,
+        };
         match self.producer.send(topic, origin.partition, letter) {
             Err(SendError::TooLarge { bytes, limit, .. }) => {
                 self.cut_letter(topic, origin.partition, &letter, &why, bytes - limit)
@@ -167,7 +210,16 @@ impl<P: Producer> Output<'_, P> {
             None => (None, None, why),
         };
         let headers: Vec<Header<'_>> = kept.iter().copied().chain([cut]).collect();
-        Ok(self.producer.send(topic, fallback, Delivered { key, value, headers: &headers, ..*whole })?)
+        Ok(self.producer.send(
+            topic,
+            fallback,
+            Delivered {
+                key,
+                value,
+                headers: &headers,
+                ..*whole
+            },
+        )?)
     }
 }
 
@@ -191,13 +243,17 @@ impl OwnedHeaders {
     fn of<R: Records>(records: Option<&R>, at: u32) -> Self {
         let mut headers = Vec::new();
         if let Some(records) = records {
-            let mut copy = |name: &str, value: Option<&[u8]>| headers.push((name.to_owned(), value.map(<[u8]>::to_vec)));
+            let mut copy =
+                |name: &str, value: Option<&[u8]>| headers.push((name.to_owned(), value.map(<[u8]>::to_vec)));
             records.headers(at as usize, &mut copy);
         }
         Self(headers)
     }
 
     fn borrow(&self) -> Vec<Header<'_>> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref())).collect()
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_deref()))
+            .collect()
     }
 }

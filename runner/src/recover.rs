@@ -49,7 +49,10 @@ impl<S: CheckpointStore> Recovery<'_, S> {
     fn resume(&mut self, partition: Partition, committed: &Committed) -> Result<Task, Error> {
         let plan = self.program.plan();
         let place = place(plan, partition);
-        let at = format!("partition {} of topic `{}` at offset {}", place.partition, place.topic, committed.offset);
+        let at = format!(
+            "partition {} of topic `{}` at offset {}",
+            place.partition, place.topic, committed.offset
+        );
         let reference = match committed.metadata.parse::<Reference>() {
             Ok(reference) => reference,
             // Stateless work may start anywhere that a person sets the offset to.
@@ -63,7 +66,10 @@ impl<S: CheckpointStore> Recovery<'_, S> {
         };
         let mut task = Task::fresh(place, self.program, committed.offset);
         if let Reference::Checkpoint(checkpoint) = &reference {
-            let bytes = self.store.load(&task.place, checkpoint).map_err(|why| unusable(&at, &why))?;
+            let bytes = self
+                .store
+                .load(&task.place, checkpoint)
+                .map_err(|why| unusable(&at, &why))?;
             self.load(&mut task.chain, &task.place, committed.offset, &bytes)
                 .map_err(|why| Error::Stop(format!("{at}: checkpoint {}: {why}", checkpoint.id)))?;
         }
@@ -101,5 +107,7 @@ pub fn place(plan: &Plan, partition: Partition) -> Place {
 }
 
 fn unusable(at: &str, why: &StoreError) -> Error {
-    Error::Stop(format!("{at}: {why}. Bring the volume back, or give the pipeline a new `stateId` to start afresh"))
+    Error::Stop(format!(
+        "{at}: {why}. Bring the volume back, or give the pipeline a new `stateId` to start afresh"
+    ))
 }

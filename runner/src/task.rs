@@ -23,12 +23,22 @@ pub struct Task {
 impl Task {
     /// A task that has seen nothing and starts at `position`.
     pub fn fresh(place: Place, program: &Arc<Program>, position: i64) -> Self {
-        Self { place, chain: Chain::new(Arc::clone(program)), position, committed: None, changed: false }
+        Self {
+            place,
+            chain: Chain::new(Arc::clone(program)),
+            position,
+            committed: None,
+            changed: false,
+        }
     }
 
     /// Whether a commit would change anything.
     pub fn needs_commit(&self) -> bool {
-        self.changed || self.committed.as_ref().is_none_or(|(offset, _)| *offset != self.position)
+        self.changed
+            || self
+                .committed
+                .as_ref()
+                .is_none_or(|(offset, _)| *offset != self.position)
     }
 
     /// The checkpoint that the latest commit names.

@@ -99,7 +99,9 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         if !self.producer.has_open_transaction() && !self.tasks.values().any(Task::needs_commit) {
             return Ok(());
         }
-        let Some(durable) = self.checkpoint()? else { return Ok(()) };
+        let Some(durable) = self.checkpoint()? else {
+            return Ok(());
+        };
         let started = Instant::now();
         let bytes: usize = durable.iter().map(Checkpointed::bytes).sum();
         match commit(&mut self.producer, durable, &self.membership) {
@@ -124,9 +126,19 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             task.chain.step(Input::End, &mut self.effects);
             task.changed = true;
             let topic = task.place.topic.as_str();
-            let origin = Origin::<RecordsOf<C>> { records: None, topic, partition: partition.number };
+            let origin = Origin::<RecordsOf<C>> {
+                records: None,
+                topic,
+                partition: partition.number,
+            };
             let (plan, metrics) = (self.program.plan(), &*self.metrics);
-            Output { producer: &mut self.producer, routes: &self.routes, plan, metrics }.send(&self.effects, &origin)?;
+            Output {
+                producer: &mut self.producer,
+                routes: &self.routes,
+                plan,
+                metrics,
+            }
+            .send(&self.effects, &origin)?;
         }
         self.commit()
     }
@@ -187,10 +199,17 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
 
     fn process(&mut self, records: &RecordsOf<C>) -> Result<(), Error> {
         let partition = records.partition();
-        let Some(task) = self.tasks.get_mut(&partition) else { return Ok(()) };
+        let Some(task) = self.tasks.get_mut(&partition) else {
+            return Ok(());
+        };
         let view = |at: usize| {
             let record = records.get(at);
-            Record { offset: record.offset, timestamp: record.timestamp, key: record.key, value: record.value }
+            Record {
+                offset: record.offset,
+                timestamp: record.timestamp,
+                key: record.key,
+                value: record.value,
+            }
         };
         let input: Vec<Record<'_>> = (0..records.len()).map(view).collect();
         if !input.is_empty() {
@@ -205,9 +224,18 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 counter.inc_by(*passed);
             }
             let topic = task.place.topic.as_str();
-            let origin = Origin { records: Some(records), topic, partition: partition.number };
+            let origin = Origin {
+                records: Some(records),
+                topic,
+                partition: partition.number,
+            };
             let (plan, metrics) = (self.program.plan(), &*self.metrics);
-            let mut output = Output { producer: &mut self.producer, routes: &self.routes, plan, metrics };
+            let mut output = Output {
+                producer: &mut self.producer,
+                routes: &self.routes,
+                plan,
+                metrics,
+            };
             if let Err(error) = output.send(&self.effects, &origin) {
                 return self.sending_failed(error);
             }
@@ -230,16 +258,25 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     /// what the group has committed then is the truth.
     fn start_again(&mut self) -> Result<(), Error> {
         self.metrics.failed_commits.inc();
-        self.producer = self.connector.open_producer(&self.transactional_id, &self.routes.names())?;
+        self.producer = self
+            .connector
+            .open_producer(&self.transactional_id, &self.routes.names())?;
         let partitions: Vec<Partition> = self.tasks.keys().copied().collect();
         self.load(&partitions)
     }
 
     fn load(&mut self, partitions: &[Partition]) -> Result<(), Error> {
-        let mut recovery = Recovery { program: &self.program, store: &mut self.store, cluster_id: &self.cluster_id };
+        let mut recovery = Recovery {
+            program: &self.program,
+            store: &mut self.store,
+            cluster_id: &self.cluster_id,
+        };
         let tasks = recovery.tasks(&mut self.consumer, partitions)?;
-        let offsets: Vec<(Partition, i64)> =
-            partitions.iter().zip(&tasks).map(|(partition, task)| (*partition, task.position)).collect();
+        let offsets: Vec<(Partition, i64)> = partitions
+            .iter()
+            .zip(&tasks)
+            .map(|(partition, task)| (*partition, task.position))
+            .collect();
         self.consumer.resume_at(&offsets)?;
         self.tasks.extend(partitions.iter().copied().zip(tasks));
         Ok(())
@@ -264,12 +301,16 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
 
     fn acknowledge(&mut self, acknowledged: crate::commit::Acknowledged) {
         if let Some(since) = self.uncommitted_since.take() {
-            self.metrics.commit_latency_seconds.observe((acknowledged.at - since).as_secs_f64());
+            self.metrics
+                .commit_latency_seconds
+                .observe((acknowledged.at - since).as_secs_f64());
         }
         self.last_commit = Some(acknowledged.at);
         let keep = self.program.plan().checkpoint_retain;
         for (partition, offset, reference) in acknowledged.positions {
-            let Some(task) = self.tasks.get_mut(&partition) else { continue };
+            let Some(task) = self.tasks.get_mut(&partition) else {
+                continue;
+            };
             task.committed = Some((offset, reference));
             task.changed = false;
             if let Some(checkpoint) = task.committed_checkpoint()
@@ -283,14 +324,19 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     /// Brings the gauges up to date.
     fn observe(&mut self) {
         let metrics = &self.metrics;
-        let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         let (mut groups, mut bytes) = (0, 0);
         for (partition, task) in &self.tasks {
             let size = task.chain.state_size();
             groups += size.groups;
             bytes += size.bytes;
             let lag = self.consumer.lag(*partition, task.position);
-            let delay = task.chain.watermark().map(|watermark| wall.as_secs_f64() - watermark as f64 / 1000.0);
+            let delay = task
+                .chain
+                .watermark()
+                .map(|watermark| wall.as_secs_f64() - watermark as f64 / 1000.0);
             metrics.partition(task.place.topic.as_str(), partition.number, lag, delay);
         }
         metrics.state_groups.set(groups as f64);
@@ -298,6 +344,8 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         metrics.partitions.set(self.tasks.len() as f64);
         metrics.source_buffer.set(self.consumer.buffered_bytes() as f64);
         metrics.sink_buffer.set(self.producer.buffered_bytes() as f64);
-        metrics.checkpoint_age_seconds.set(self.last_commit.map_or(0.0, |at| at.elapsed().as_secs_f64()));
+        metrics
+            .checkpoint_age_seconds
+            .set(self.last_commit.map_or(0.0, |at| at.elapsed().as_secs_f64()));
     }
 }

@@ -1,6 +1,8 @@
 //! Workers on the in-memory broker, crashed, fenced and rebalanced at random: what readers of committed records see must
 //! be what one worker that never fails would have written.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +47,10 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 }
@@ -88,7 +93,12 @@ impl World {
         let key = format!("k{}", self.random.below(KEYS));
         let value = self.random.below(1000) as i64 - 500;
         let json = format!(r#"{{"k":"{key}","v":{value}}}"#);
-        let record = Delivered { key: Some(key.as_bytes()), value: Some(json.as_bytes()), timestamp: 1, headers: &[] };
+        let record = Delivered {
+            key: Some(key.as_bytes()),
+            value: Some(json.as_bytes()),
+            timestamp: 1,
+            headers: &[],
+        };
         self.broker.append("in", None, record).unwrap();
         let results = self.expected.entry(key).or_default();
         let (n, total) = results.last().copied().unwrap_or_default();
@@ -97,7 +107,11 @@ impl World {
 
     fn start(&mut self, name: &'static str) {
         let plan = self.program.plan();
-        let connector = MemoryConnector::new(self.broker.clone(), plan.source.topics.clone(), plan.source.group.clone());
+        let connector = MemoryConnector::new(
+            self.broker.clone(),
+            plan.source.topics.clone(),
+            plan.source.group.clone(),
+        );
         let metrics = Arc::new(Metrics::register(plan, &prometheus::Registry::new()).unwrap());
         let worker = Worker::open(connector, self.store.clone(), Arc::clone(&self.program), metrics, name).unwrap();
         self.workers.insert(name, worker);
@@ -123,7 +137,11 @@ impl World {
             1 => self.broker.expire_crashed_members(),
             2 | 3 if !self.workers.contains_key(name) => self.start(name),
             4 => {
-                let outcomes = [CommitOutcome::BeforeIndefinite, CommitOutcome::AfterIndefinite, CommitOutcome::Aborted];
+                let outcomes = [
+                    CommitOutcome::BeforeIndefinite,
+                    CommitOutcome::AfterIndefinite,
+                    CommitOutcome::Aborted,
+                ];
                 self.broker.fail_next_commit(outcomes[self.random.below(3) as usize]);
                 self.lost_commits += 1;
             }
@@ -170,7 +188,10 @@ impl World {
             let value: serde_json::Value = serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();
             let key = String::from_utf8(record.key.clone().unwrap()).unwrap();
             assert_eq!(value["k"], key.as_str());
-            written.entry(key).or_default().push((value["n"].as_u64().unwrap(), value["total"].as_i64().unwrap()));
+            written
+                .entry(key)
+                .or_default()
+                .push((value["n"].as_u64().unwrap(), value["total"].as_i64().unwrap()));
         }
         written
     }
@@ -189,7 +210,10 @@ fn committed_results_are_those_of_a_run_without_faults() {
         crashes += world.crashes;
         lost_commits += world.lost_commits;
     }
-    assert!(crashes > 1000 && lost_commits > 1000, "the faults must happen: {crashes} crashes, {lost_commits} commits");
+    assert!(
+        crashes > 1000 && lost_commits > 1000,
+        "the faults must happen: {crashes} crashes, {lost_commits} commits"
+    );
 }
 
 #[test]
@@ -219,6 +243,8 @@ fn a_lost_checkpoint_stops_the_runner_instead_of_counting_from_zero() {
     world.store.lose_all();
     world.start("b");
     let stopped = (0..10).find_map(|_| world.workers.get_mut("b").unwrap().turn(Duration::ZERO).err());
-    let Some(Error::Stop(why)) = stopped else { panic!("must stop, not {stopped:?}") };
+    let Some(Error::Stop(why)) = stopped else {
+        panic!("must stop, not {stopped:?}")
+    };
     assert!(why.contains("missing"), "{why}");
 }

@@ -17,7 +17,10 @@ use crate::say;
 /// Works until told to stop; commits and leaves.
 pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
     init_logs(LogFormat::Text);
-    plan.source.connection.bootstrap_servers.clone_from(&arguments.bootstrap);
+    plan.source
+        .connection
+        .bootstrap_servers
+        .clone_from(&arguments.bootstrap);
     let plan = Arc::new(plan);
     let state_dir = arguments.state_dir.clone().map_or_else(default_state_dir, Ok)?;
     let shutdown = Shutdown::new();
@@ -37,7 +40,11 @@ pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
         health: Health::default(),
         shutdown: shutdown.clone(),
     };
-    let until = if arguments.until_end { Until::End } else { Until::Stopped };
+    let until = if arguments.until_end {
+        Until::End
+    } else {
+        Until::Stopped
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let metrics = Arc::clone(&job.metrics);
     let mut report = Report::start();
@@ -57,6 +64,9 @@ pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
 
 fn default_state_dir() -> anyhow::Result<PathBuf> {
     let under_home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"));
-    let base = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(under_home);
-    base.map(|base| base.join("millrace")).context("no home directory: name one for checkpoints with --state-dir")
+    let base = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(under_home);
+    base.map(|base| base.join("millrace"))
+        .context("no home directory: name one for checkpoints with --state-dir")
 }

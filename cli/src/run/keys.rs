@@ -12,10 +12,21 @@ impl Keys {
     /// For the plan's key; without one, records have no keys.
     pub fn new(plan: &Plan) -> Self {
         let parts = plan.key.as_ref().map(|key| {
-            let fields = Fields::new(key.fields.iter().map(|position| plan.input[*position].clone()).collect());
-            let any_time = EventTime { origin: TimeOrigin::Record, max_out_of_orderness: 0 };
+            let fields = Fields::new(
+                key.fields
+                    .iter()
+                    .map(|position| plan.input[*position].clone())
+                    .collect(),
+            );
+            let any_time = EventTime {
+                origin: TimeOrigin::Record,
+                max_out_of_orderness: 0,
+            };
             let positions: Vec<usize> = (0..fields.len()).collect();
-            (Decoder::json(&fields, None, any_time), KeyEncoder::new(&fields, &positions))
+            (
+                Decoder::json(&fields, None, any_time),
+                KeyEncoder::new(&fields, &positions),
+            )
         });
         Self { parts }
     }
@@ -24,8 +35,13 @@ impl Keys {
     pub fn of(&mut self, lines: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
         let mut keys = vec![None; lines.len()];
         if let Some((decoder, encoder)) = &mut self.parts {
-            let records: Vec<Record<'_>> =
-                lines.iter().map(|line| Record { value: Some(line), ..Record::default() }).collect();
+            let records: Vec<Record<'_>> = lines
+                .iter()
+                .map(|line| Record {
+                    value: Some(line),
+                    ..Record::default()
+                })
+                .collect();
             let decoded = decoder.decode(&records, &mut Vec::new());
             let bound = encoder.bind(&decoded.columns);
             for (row, origin) in decoded.origins.iter().enumerate() {

@@ -23,15 +23,26 @@ impl Lines {
     /// Opens a file; `-` is standard input, a name that ends in `.gz` is unpacked.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         if path == Path::new("-") {
-            return Ok(Self { reader: Box::new(BufReader::new(stdin())), name: "standard input".to_owned(), number: 0 });
+            return Ok(Self {
+                reader: Box::new(BufReader::new(stdin())),
+                name: "standard input".to_owned(),
+                number: 0,
+            });
         }
         let name = path.display().to_string();
-        let file = BufReader::with_capacity(256 * 1024, File::open(path).with_context(|| format!("cannot read {name}"))?);
+        let file = BufReader::with_capacity(
+            256 * 1024,
+            File::open(path).with_context(|| format!("cannot read {name}"))?,
+        );
         let reader: Box<dyn BufRead> = match path.extension().is_some_and(|extension| extension == "gz") {
             true => Box::new(BufReader::with_capacity(256 * 1024, MultiGzDecoder::new(file))),
             false => Box::new(file),
         };
-        Ok(Self { reader, name, number: 0 })
+        Ok(Self {
+            reader,
+            name,
+            number: 0,
+        })
     }
 
     /// The next lines without their ends; empty lines are skipped. Empty at the end of the input.
@@ -50,7 +61,10 @@ impl Lines {
             if line.len() > LONGEST_LINE {
                 bail!("{}, line {}: longer than {LONGEST_LINE} bytes", self.name, self.number);
             }
-            let end = line.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+            let end = line
+                .iter()
+                .rposition(|byte| !matches!(byte, b'\n' | b'\r'))
+                .map_or(0, |last| last + 1);
             line.truncate(end);
             if !line.is_empty() {
                 bytes += line.len();

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use millrace_connect::Delivered;
 use millrace_connect::memory::{Broker, MemoryConnector, StoredRecord};
 use millrace_connect::store::MemoryStore;
-use millrace_connect::Delivered;
 use millrace_engine::Program;
 use millrace_plan::{Plan, TopicName};
 use millrace_runner::metrics::Metrics;
@@ -42,14 +42,28 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
         let chunk = lines.chunk()?;
         let ended = chunk.is_empty();
         // As a broker would stamp them; specs with `eventTime.field` do not look at it.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis() as i64;
         for (line, key) in chunk.iter().zip(keys.of(&chunk)) {
             let partition = key.is_none().then_some(0);
-            let record = Delivered { key: key.as_deref(), value: Some(line), timestamp: now, headers: &[] };
-            broker.append(source, partition, record).context("cannot hand a record to the engine")?;
+            let record = Delivered {
+                key: key.as_deref(),
+                value: Some(line),
+                timestamp: now,
+                headers: &[],
+            };
+            broker
+                .append(source, partition, record)
+                .context("cannot hand a record to the engine")?;
         }
         while worker.turn(Duration::ZERO)? {}
-        if ended { worker.finish()? } else { worker.commit()? }
+        if ended {
+            worker.finish()?
+        } else {
+            worker.commit()?
+        }
         for (partition, position) in worker.positions() {
             broker.truncate_before(source, partition.number, position)?;
         }
@@ -133,7 +147,11 @@ impl Results {
     fn dead_letter(&mut self, record: &StoredRecord) -> anyhow::Result<()> {
         let header = |name: &str| {
             let found = record.headers.iter().find(|(found, _)| found == name);
-            found.and_then(|(_, value)| value.as_deref()).map(String::from_utf8_lossy).unwrap_or_default().into_owned()
+            found
+                .and_then(|(_, value)| value.as_deref())
+                .map(String::from_utf8_lossy)
+                .unwrap_or_default()
+                .into_owned()
         };
         if let Some(dead_letters) = &mut self.dead_letters {
             let value = record.value.as_deref().map(String::from_utf8_lossy);
@@ -150,7 +168,10 @@ impl Results {
         self.described += 1;
         if self.described <= DESCRIBED {
             let (offset, operator) = (header("millrace.offset"), header("millrace.operator"));
-            say(format_args!("bad record at offset {offset}, operator {operator}: {}", header("millrace.error")));
+            say(format_args!(
+                "bad record at offset {offset}, operator {operator}: {}",
+                header("millrace.error")
+            ));
         }
         Ok(())
     }
@@ -158,12 +179,17 @@ impl Results {
     fn finish(mut self, metrics: &Metrics) -> anyhow::Result<()> {
         let hidden = self.described.saturating_sub(DESCRIBED);
         if hidden > 0 {
-            say(format_args!("and {hidden} more bad records: --dead-letters PATH writes them all"));
+            say(format_args!(
+                "and {hidden} more bad records: --dead-letters PATH writes them all"
+            ));
         }
         if self.late.is_none() && metrics.late.get() > 0 && self.topics[2].is_some() {
             say(format_args!("late records were dropped: --late PATH writes them"));
         }
-        for file in [Some(&mut self.output), self.dead_letters.as_mut(), self.late.as_mut()].into_iter().flatten() {
+        for file in [Some(&mut self.output), self.dead_letters.as_mut(), self.late.as_mut()]
+            .into_iter()
+            .flatten()
+        {
             file.flush()?;
         }
         Ok(())

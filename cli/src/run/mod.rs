@@ -63,5 +63,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "manifest and records cannot both come from standard input: name a file with --input"
     );
     let plan = manifests::plan(&arguments.files, arguments.name.as_deref())?;
-    if arguments.bootstrap.is_empty() { local::run(plan, arguments) } else { kafka::run(plan, arguments) }
+    if arguments.bootstrap.is_empty() {
+        local::run(plan, arguments)
+    } else {
+        kafka::run(plan, arguments)
+    }
 }

@@ -21,7 +21,11 @@ impl Report {
     /// Starts the clock.
     pub fn start() -> Self {
         let now = Instant::now();
-        Self { started: now, next: now + PERIOD, live: std::io::stderr().is_terminal() }
+        Self {
+            started: now,
+            next: now + PERIOD,
+            live: std::io::stderr().is_terminal(),
+        }
     }
 
     /// Says how far the run has come, now and then. Where standard error is a file, only the summary is written.

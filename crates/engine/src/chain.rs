@@ -66,12 +66,16 @@ impl Chain {
     pub fn new(program: Arc<Program>) -> Self {
         let plan = program.plan();
         let state = |(position, _): (usize, &millrace_plan::Operator)| match &program.steps[position] {
-            Step::Group { spec, .. } => {
-                State::Group(GroupOperator::new(spec, plan.fields_into(position), plan.fields_out_of(position)))
-            }
-            Step::Window { spec, .. } => {
-                State::Window(WindowOperator::new(spec, plan.fields_into(position), plan.fields_out_of(position)))
-            }
+            Step::Group { spec, .. } => State::Group(GroupOperator::new(
+                spec,
+                plan.fields_into(position),
+                plan.fields_out_of(position),
+            )),
+            Step::Window { spec, .. } => State::Window(WindowOperator::new(
+                spec,
+                plan.fields_into(position),
+                plan.fields_out_of(position),
+            )),
             _ => State::None,
         };
         Self {
@@ -106,7 +110,12 @@ impl Chain {
         let decoded = self.decoder.decode(records, &mut self.refused);
         self.rejecter.refused(self.refused.drain(..), effects);
         let watermarks = decoded.times.iter().map(|time| self.watermark.observe(*time)).collect();
-        Batch { columns: decoded.columns, origins: decoded.origins, times: decoded.times, watermarks }
+        Batch {
+            columns: decoded.columns,
+            origins: decoded.origins,
+            times: decoded.times,
+            watermarks,
+        }
     }
 
     fn apply(&mut self, position: usize, step: &Step, flow: Flow, ended: bool, effects: &mut Effects) -> Flow {
@@ -130,7 +139,8 @@ impl Chain {
             }
         };
         for fall in fallen {
-            self.rejecter.failed(position, &flow.batch, fall.row, fall.message, effects);
+            self.rejecter
+                .failed(position, &flow.batch, fall.row, fall.message, effects);
         }
         out
     }
@@ -159,7 +169,14 @@ impl Chain {
             State::None => None,
         };
         for row in late {
-            rejecter.reject(position, &input, row, Reason::Late, "the record came after its window was closed", effects);
+            rejecter.reject(
+                position,
+                &input,
+                row,
+                Reason::Late,
+                "the record came after its window was closed",
+                effects,
+            );
         }
         for (row, why) in rejected {
             rejecter.reject(position, &input, row, Reason::AggregateOverflow, &why, effects);
@@ -177,17 +194,21 @@ impl Chain {
 
     /// How much is remembered.
     pub fn state_size(&self) -> StateSize {
-        self.states.iter().fold(StateSize::default(), |size, state| match state {
-            State::None => size,
-            State::Group(group) => {
-                StateSize { groups: size.groups + group.groups(), bytes: size.bytes + group.bytes(), ..size }
-            }
-            State::Window(window) => StateSize {
-                groups: size.groups + window.groups(),
-                windows: size.windows + window.windows(),
-                bytes: size.bytes + window.bytes(),
-            },
-        })
+        self.states
+            .iter()
+            .fold(StateSize::default(), |size, state| match state {
+                State::None => size,
+                State::Group(group) => StateSize {
+                    groups: size.groups + group.groups(),
+                    bytes: size.bytes + group.bytes(),
+                    ..size
+                },
+                State::Window(window) => StateSize {
+                    groups: size.groups + window.groups(),
+                    windows: size.windows + window.windows(),
+                    bytes: size.bytes + window.bytes(),
+                },
+            })
     }
 
     /// What a checkpoint must hold of event time.
@@ -211,7 +232,11 @@ impl Chain {
                     "window"
                 }
             };
-            Some(Section { operator: operator.name.as_str().to_owned(), kind: kind.to_owned(), bytes })
+            Some(Section {
+                operator: operator.name.as_str().to_owned(),
+                kind: kind.to_owned(),
+                bytes,
+            })
         };
         self.states.iter().enumerate().filter_map(section).collect()
     }
@@ -221,7 +246,12 @@ impl Chain {
         self.watermark.restore(newest_event_time);
         for section in sections {
             let name = &section.operator;
-            let found = self.program.plan().operators.iter().position(|operator| operator.name.as_str() == name);
+            let found = self
+                .program
+                .plan()
+                .operators
+                .iter()
+                .position(|operator| operator.name.as_str() == name);
             let loaded = match (found.map(|position| &mut self.states[position]), section.kind.as_str()) {
                 (Some(State::Group(group)), "groupBy") => group.load(&section.bytes),
                 (Some(State::Window(window)), "window") => window.load(&section.bytes),
@@ -237,7 +267,9 @@ impl Chain {
 
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chain").field("watermark", &self.watermark).finish_non_exhaustive()
+        f.debug_struct("Chain")
+            .field("watermark", &self.watermark)
+            .finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,10 @@ impl Watermark {
     pub(crate) const NONE: i64 = i64::MIN;
 
     pub(crate) fn new(max_out_of_orderness: i64) -> Self {
-        Self { newest: None, delay: max_out_of_orderness }
+        Self {
+            newest: None,
+            delay: max_out_of_orderness,
+        }
     }
 
     /// Takes a record's time in and returns the watermark after it.
@@ -23,7 +26,8 @@ impl Watermark {
 
     /// The watermark, or [`Self::NONE`].
     pub(crate) fn current(self) -> i64 {
-        self.newest.map_or(Self::NONE, |newest| newest.saturating_sub(self.delay).saturating_sub(1))
+        self.newest
+            .map_or(Self::NONE, |newest| newest.saturating_sub(self.delay).saturating_sub(1))
     }
 
     /// What a checkpoint must hold.
@@ -45,7 +49,10 @@ mod tests {
     fn watermark_follows_the_running_maximum_and_never_goes_back() {
         let mut watermark = Watermark::new(10);
         assert_eq!(watermark.current(), Watermark::NONE);
-        let seen: Vec<i64> = [100, 50, 120, 119].into_iter().map(|time| watermark.observe(time)).collect();
+        let seen: Vec<i64> = [100, 50, 120, 119]
+            .into_iter()
+            .map(|time| watermark.observe(time))
+            .collect();
         assert_eq!(seen, [89, 89, 109, 109]);
     }
 

@@ -29,7 +29,11 @@ pub struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { started: Instant::now(), ready: Arc::default(), alive: Arc::default() }
+        Self {
+            started: Instant::now(),
+            ready: Arc::default(),
+            alive: Arc::default(),
+        }
     }
 }
 
@@ -42,7 +46,8 @@ impl Health {
     /// A sign of life. Without one for five minutes `/healthz` fails. A broker that is away is no reason for that: trying
     /// again is life.
     pub fn beat(&self) {
-        self.alive.store(self.started.elapsed().as_millis() as u64, Ordering::Release);
+        self.alive
+            .store(self.started.elapsed().as_millis() as u64, Ordering::Release);
     }
 
     fn stands_still(&self) -> bool {
@@ -78,13 +83,18 @@ impl Admin {
             .route("/readyz", get(readyz))
             .route("/metrics", get(metrics))
             .with_state((registry, health));
-        axum::serve(self.listener, router).with_graceful_shutdown(async move { shutdown.requested().await }).await
+        axum::serve(self.listener, router)
+            .with_graceful_shutdown(async move { shutdown.requested().await })
+            .await
     }
 }
 
 async fn healthz(State((_, health)): State<(Registry, Health)>) -> (StatusCode, &'static str) {
     match health.stands_still() {
-        true => (StatusCode::INTERNAL_SERVER_ERROR, "no sign of life from the work for five minutes\n"),
+        true => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "no sign of life from the work for five minutes\n",
+        ),
         false => (StatusCode::OK, "ok\n"),
     }
 }
@@ -92,7 +102,10 @@ async fn healthz(State((_, health)): State<(Registry, Health)>) -> (StatusCode, 
 async fn readyz(State((_, health)): State<(Registry, Health)>) -> (StatusCode, &'static str) {
     match health.ready.load(Ordering::Acquire) {
         true => (StatusCode::OK, "ready\n"),
-        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready: has not joined its consumer group yet\n"),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "not ready: has not joined its consumer group yet\n",
+        ),
     }
 }
 

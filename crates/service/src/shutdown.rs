@@ -29,7 +29,13 @@ impl Shutdown {
     /// A signal that nobody has given yet.
     pub fn new() -> Self {
         let (tasks, _) = watch::channel(false);
-        Self { inner: Arc::new(Inner { requested: Mutex::new(false), changed: Condvar::new(), tasks }) }
+        Self {
+            inner: Arc::new(Inner {
+                requested: Mutex::new(false),
+                changed: Condvar::new(),
+                tasks,
+            }),
+        }
     }
 
     /// Asks everyone to finish what is in hand and stop.
@@ -47,7 +53,10 @@ impl Shutdown {
     /// Blocks the thread until it is asked for, at most `patience`; returns whether it was.
     pub fn wait(&self, patience: Duration) -> bool {
         let requested = self.inner.requested.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.inner.changed.wait_timeout_while(requested, patience, |requested| !*requested);
+        let waited = self
+            .inner
+            .changed
+            .wait_timeout_while(requested, patience, |requested| !*requested);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 

@@ -34,6 +34,16 @@ enum Engine {
     KafkaStreams,
 }
 
+impl Engine {
+    /// As in tables, topics and state ids.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Millrace => "millrace",
+            Self::KafkaStreams => "kafka-streams",
+        }
+    }
+}
+
 fn main() -> Result<()> {
     let number = |name: &str, default: u64| env::var(name).map_or(Ok(default), |text| text.parse());
     let (events, rounds) = (number("EVENTS", 2_000_000)?, number("ROUNDS", 3)?);
@@ -55,14 +65,20 @@ fn main() -> Result<()> {
     let mut at_rest: HashMap<(Job, Engine), Usage> = HashMap::new();
     for job in Job::ALL {
         for engine in [Engine::Millrace, Engine::KafkaStreams] {
-            let mut run = Run::start(engine, job, &broker, EMPTY, &format!("{}-{engine:?}-rest", job.name()))?;
+            let mut run = Run::start(
+                engine,
+                job,
+                &broker,
+                EMPTY,
+                &format!("{}-{}-rest", job.name(), engine.name()),
+            )?;
             at_rest.insert((job, engine), run.rest()?);
         }
     }
     for round in 1..=rounds {
         for job in Job::ALL {
             for engine in [Engine::Millrace, Engine::KafkaStreams] {
-                let name = format!("{}-{engine:?}-{round}", job.name());
+                let name = format!("{}-{}-{round}", job.name(), engine.name());
                 let mut run = Run::start(engine, job, &broker, SOURCE, &name)?;
                 let usage = run.until_caught_up()?;
                 let found = bench::results(&client, &name, job)?;
@@ -218,8 +234,9 @@ fn report(
             let wall = median(runs.iter().map(|run| run.wall.as_secs_f64()));
             let peak = runs.iter().map(|run| run.peak).max().unwrap_or_default() >> 20;
             say(&format!(
-                "| {} | {engine:?} | {cpu:.2} | {net:.2} | {wall:.1} | {peak} | {} |",
+                "| {} | {} | {cpu:.2} | {net:.2} | {wall:.1} | {peak} | {} |",
                 job.name(),
+                engine.name(),
                 rest.memory >> 20
             ))?;
             costs.push((cpu, net));

@@ -32,9 +32,14 @@ impl Emitter {
 
     /// Gives the rows that an aggregate made their record keys.
     pub(super) fn keyed(&self, batch: Batch, effects: &mut Effects) -> Flow {
-        let encoder = self.group_key.as_ref().expect("an aggregate made these rows, so the plan has one");
+        let encoder = self
+            .group_key
+            .as_ref()
+            .expect("an aggregate made these rows, so the plan has one");
         let bound = encoder.bind(&batch.columns);
-        let keys = (0..batch.len()).map(|row| made(effects, |out| bound.write(row, out))).collect();
+        let keys = (0..batch.len())
+            .map(|row| made(effects, |out| bound.write(row, out)))
+            .collect();
         drop(bound);
         Flow::keyed(batch, keys)
     }
@@ -48,7 +53,12 @@ impl Emitter {
                 for origin in &batch.origins {
                     let bytes = Bytes::Input(*origin);
                     let timestamp = records[*origin as usize].timestamp;
-                    effects.emits.push(Emit { key: bytes, value: bytes, timestamp, headers_of: Some(*origin) });
+                    effects.emits.push(Emit {
+                        key: bytes,
+                        value: bytes,
+                        timestamp,
+                        headers_of: Some(*origin),
+                    });
                 }
             }
             Some(encoder) => {
@@ -60,7 +70,12 @@ impl Emitter {
                         None => batch.origin(row).map_or(Bytes::Null, Bytes::Input),
                     };
                     let headers_of = if flow.keys.is_some() { None } else { batch.origin(row) };
-                    effects.emits.push(Emit { key, value, timestamp: batch.times[row], headers_of });
+                    effects.emits.push(Emit {
+                        key,
+                        value,
+                        timestamp: batch.times[row],
+                        headers_of,
+                    });
                 }
             }
         }
@@ -71,5 +86,8 @@ impl Emitter {
 pub(super) fn made(effects: &mut Effects, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
     let start = effects.made.len() as u32;
     write(&mut effects.made);
-    Bytes::Made { start, end: effects.made.len() as u32 }
+    Bytes::Made {
+        start,
+        end: effects.made.len() as u32,
+    }
 }

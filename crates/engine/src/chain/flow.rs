@@ -20,19 +20,30 @@ impl Flow {
     }
 
     pub(super) fn keyed(batch: Batch, keys: Vec<Bytes>) -> Self {
-        Self { batch, keys: Some(keys) }
+        Self {
+            batch,
+            keys: Some(keys),
+        }
     }
 
     pub(super) fn empty(fields: &Fields) -> Self {
         let columns = RecordBatch::new_empty(fields.schema().clone());
-        let batch = Batch { columns, origins: Vec::new(), times: Vec::new(), watermarks: Vec::new() };
+        let batch = Batch {
+            columns,
+            origins: Vec::new(),
+            times: Vec::new(),
+            watermarks: Vec::new(),
+        };
         Self { batch, keys: None }
     }
 
     /// The rows for which `mask` is true.
     pub(super) fn filter(&self, mask: &BooleanArray) -> Self {
         let keys = self.keys.as_ref().map(|keys| keep(keys, mask));
-        Self { batch: self.batch.filter(mask), keys }
+        Self {
+            batch: self.batch.filter(mask),
+            keys,
+        }
     }
 
     /// The same rows, or those of `survived`, in another shape.
@@ -47,6 +58,9 @@ impl Flow {
     /// Rows made from rows.
     pub(super) fn flattened(&self, flattened: Flattened) -> Self {
         let keys = self.keys.as_ref().map(|keys| pick(keys, &flattened.parents));
-        Self { batch: flattened.batch, keys }
+        Self {
+            batch: flattened.batch,
+            keys,
+        }
     }
 }

@@ -48,24 +48,36 @@ fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
     Ok(match &plan.operators[position].kind {
         OperatorKind::Filter(filter) => Step::Filter(Computed::compile(&filter.predicate, input)?),
         OperatorKind::Map(projection) => Step::Map(Map::compile(projection, input, output)?),
-        OperatorKind::FlatMap(FlatMap::Explode(spec)) => Step::Explode { spec: spec.clone(), output: output.clone() },
+        OperatorKind::FlatMap(FlatMap::Explode(spec)) => Step::Explode {
+            spec: spec.clone(),
+            output: output.clone(),
+        },
         OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
             let compile = |spec| Output::compile(spec, input, output);
-            Step::Split { outputs: outputs.iter().map(compile).collect::<Result<_, _>>()?, output: output.clone() }
+            Step::Split {
+                outputs: outputs.iter().map(compile).collect::<Result<_, _>>()?,
+                output: output.clone(),
+            }
         }
-        OperatorKind::Group(spec) => {
-            Step::Group { spec: spec.clone(), arguments: Arguments::compile(&spec.aggregates, input)? }
-        }
-        OperatorKind::Window(spec) => {
-            Step::Window { spec: spec.clone(), arguments: Arguments::compile(&spec.aggregates, input)? }
-        }
+        OperatorKind::Group(spec) => Step::Group {
+            spec: spec.clone(),
+            arguments: Arguments::compile(&spec.aggregates, input)?,
+        },
+        OperatorKind::Window(spec) => Step::Window {
+            spec: spec.clone(),
+            arguments: Arguments::compile(&spec.aggregates, input)?,
+        },
     })
 }
 
 impl Arguments {
     fn compile(aggregates: &[Aggregate], input: &Fields) -> Result<Self, String> {
         let compile = |aggregate: &Aggregate| {
-            aggregate.argument.as_ref().map(|argument| Computed::compile(argument, input)).transpose()
+            aggregate
+                .argument
+                .as_ref()
+                .map(|argument| Computed::compile(argument, input))
+                .transpose()
         };
         aggregates.iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
@@ -80,7 +92,10 @@ impl Arguments {
         };
         let values: Vec<Option<ArrayRef>> = self.0.iter().map(&mut evaluate).collect();
         let survivors = Survivors::of(flow.batch.len(), failures, fallen);
-        let values = values.iter().map(|values| values.as_ref().map(|values| survivors.column(values))).collect();
+        let values = values
+            .iter()
+            .map(|values| values.as_ref().map(|values| survivors.column(values)))
+            .collect();
         (survivors.batch(flow.batch.clone()), values)
     }
 }

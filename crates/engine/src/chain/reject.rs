@@ -23,7 +23,11 @@ impl Rejecter {
             // One record may make several rows, of which only some fail: the record itself must not be replayed.
             splits |= !matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Map(_));
         }
-        let texts = plan.operators.iter().map(|operator| expression_texts(&operator.kind)).collect();
+        let texts = plan
+            .operators
+            .iter()
+            .map(|operator| expression_texts(&operator.kind))
+            .collect();
         Self { encoders, texts }
     }
 
@@ -60,7 +64,11 @@ impl Rejecter {
             Some(encoder) => made(effects, |out| encoder.bind(&batch.columns).write(row, out)),
         };
         effects.rejected.push(Rejected {
-            target: if reason == Reason::Late { Target::LateRecords } else { Target::DeadLetters },
+            target: if reason == Reason::Late {
+                Target::LateRecords
+            } else {
+                Target::DeadLetters
+            },
             input: batch.origin(row),
             row: bytes,
             operator: Some(operator as u16),

@@ -54,8 +54,17 @@ fn told(effects: &Effects, values: &[&str]) -> Vec<String> {
             Bytes::Null => format!("#{}", rejected.input.unwrap()),
             row => text(effects.resolve(row, |_| None)),
         };
-        let to = if rejected.target == Target::LateRecords { "late" } else { "dead" };
-        told.push(format!("!{to} {}/{:?} {row}: {}", rejected.reason.as_str(), rejected.operator, rejected.message));
+        let to = if rejected.target == Target::LateRecords {
+            "late"
+        } else {
+            "dead"
+        };
+        told.push(format!(
+            "!{to} {}/{:?} {row}: {}",
+            rejected.reason.as_str(),
+            rejected.operator,
+            rejected.message
+        ));
     }
     told
 }
@@ -90,20 +99,31 @@ fn finish(chain: &mut Chain) -> Vec<String> {
 fn filter_passes_bytes_key_and_timestamp_untouched() {
     let mut chain = chain("[{name: f, filter: {where: a > 1}}]");
     let odd = r#"{ "z":[1,{"y":null}], "a" : 2,"ts":1,"k":"x" }"#;
-    assert_eq!(step(&mut chain, &[r#"{"k":"x","a":1,"ts":1}"#, odd, r#"{"k":"x","ts":1}"#]), [format!("x={odd}@7001")]);
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":1,"ts":1}"#, odd, r#"{"k":"x","ts":1}"#]),
+        [format!("x={odd}@7001")]
+    );
 }
 
 #[test]
 fn map_writes_fields_in_order_with_the_event_time() {
-    let mut chain = chain("[{name: m, map: {keep: [k], rename: [{from: a, to: b}], set: [{field: c, expression: a * 2}]}}]");
-    assert_eq!(step(&mut chain, &[r#"{"k":"x","a":4,"ts":11}"#]), [r#"x={"k":"x","b":4,"c":8}@11"#]);
+    let mut chain =
+        chain("[{name: m, map: {keep: [k], rename: [{from: a, to: b}], set: [{field: c, expression: a * 2}]}}]");
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":4,"ts":11}"#]),
+        [r#"x={"k":"x","b":4,"c":8}@11"#]
+    );
 }
 
 #[test]
 fn a_row_on_which_an_expression_fails_is_dead_and_the_others_are_not() {
-    let mut chain = chain("[{name: m, map: {keep: [k], set: [{field: q, expression: 100 / a}, {field: d, expression: a + a}]}}]");
-    let values =
-        [r#"{"k":"x","a":5,"ts":1}"#, r#"{"k":"x","a":0,"ts":2}"#, r#"{"k":"x","a":9223372036854775807,"ts":3}"#];
+    let mut chain =
+        chain("[{name: m, map: {keep: [k], set: [{field: q, expression: 100 / a}, {field: d, expression: a + a}]}}]");
+    let values = [
+        r#"{"k":"x","a":5,"ts":1}"#,
+        r#"{"k":"x","a":0,"ts":2}"#,
+        r#"{"k":"x","a":9223372036854775807,"ts":3}"#,
+    ];
     assert_eq!(
         step(&mut chain, &values),
         [
@@ -117,7 +137,11 @@ fn a_row_on_which_an_expression_fails_is_dead_and_the_others_are_not() {
 #[test]
 fn infinity_and_nan_are_failures_also_inside_a_predicate() {
     let mut chain = chain("[{name: f, filter: {where: 1.0 / f > 5.0 OR f IS NULL}}]");
-    let values = [r#"{"k":"x","f":0.1,"ts":1}"#, r#"{"k":"x","f":0.0,"ts":2}"#, r#"{"k":"x","f":null,"ts":3}"#];
+    let values = [
+        r#"{"k":"x","f":0.1,"ts":1}"#,
+        r#"{"k":"x","f":0.0,"ts":2}"#,
+        r#"{"k":"x","f":null,"ts":3}"#,
+    ];
     let told = step(&mut chain, &values);
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[2].contains("#1: result is not a finite number"), "{told:?}");
@@ -126,7 +150,11 @@ fn infinity_and_nan_are_failures_also_inside_a_predicate() {
 #[test]
 fn a_guard_before_a_division_protects_each_row_by_itself() {
     let mut chain = chain("[{name: f, filter: {where: a <> 0 AND 10 / a > 1}}]");
-    let values = [r#"{"k":"x","a":0,"ts":1}"#, r#"{"k":"x","a":2,"ts":1}"#, r#"{"k":"x","a":50,"ts":1}"#];
+    let values = [
+        r#"{"k":"x","a":0,"ts":1}"#,
+        r#"{"k":"x","a":2,"ts":1}"#,
+        r#"{"k":"x","a":50,"ts":1}"#,
+    ];
     assert_eq!(step(&mut chain, &values), [format!("x={}@7001", values[1])]);
 }
 
@@ -143,7 +171,11 @@ fn explode_makes_a_row_an_item_and_a_failing_item_is_dead_alone() {
         "[{name: e, flatMap: {explode: {field: list, as: item, position: at}}},
           {name: m, map: {keep: [k, at], set: [{field: q, expression: 6 / item}]}}]",
     );
-    let values = [r#"{"k":"x","list":[3,0,2],"ts":1}"#, r#"{"k":"x","list":[],"ts":1}"#, r#"{"k":"x","ts":1}"#];
+    let values = [
+        r#"{"k":"x","list":[3,0,2],"ts":1}"#,
+        r#"{"k":"x","list":[],"ts":1}"#,
+        r#"{"k":"x","ts":1}"#,
+    ];
     assert_eq!(
         step(&mut chain, &values),
         [
@@ -161,10 +193,24 @@ fn several_outputs_stand_in_the_order_of_their_records_and_a_failed_record_makes
             {set: [{field: k, expression: k}, {field: v, expression: a}]},
             {where: a > 1, set: [{field: k, expression: k}, {field: v, expression: 12 / (a - 3)}]}]}}]",
     );
-    let values = [r#"{"k":"x","a":1,"ts":1}"#, r#"{"k":"y","a":3,"ts":1}"#, r#"{"k":"z","a":5,"ts":1}"#];
+    let values = [
+        r#"{"k":"x","a":1,"ts":1}"#,
+        r#"{"k":"y","a":3,"ts":1}"#,
+        r#"{"k":"z","a":5,"ts":1}"#,
+    ];
     let told = step(&mut chain, &values);
-    assert_eq!(told[..3], [r#"x={"k":"x","v":1}@1"#, r#"z={"k":"z","v":5}@1"#, r#"z={"k":"z","v":6}@1"#]);
-    assert!(told[3].starts_with("!dead expression-failed/Some(0) #1: division by zero"), "{told:?}");
+    assert_eq!(
+        told[..3],
+        [
+            r#"x={"k":"x","v":1}@1"#,
+            r#"z={"k":"z","v":5}@1"#,
+            r#"z={"k":"z","v":6}@1"#
+        ]
+    );
+    assert!(
+        told[3].starts_with("!dead expression-failed/Some(0) #1: division by zero"),
+        "{told:?}"
+    );
     assert_eq!(told.len(), 4);
 }
 
@@ -175,28 +221,46 @@ fn what_follows_a_window_sees_its_results_and_keeps_the_group_key() {
           {name: many, filter: {where: n > 1}},
           {name: shape, map: {keep: [n, window_end]}}]",
     );
-    let values = [r#"{"k":"x","ts":1}"#, r#"{"k":"y","ts":2}"#, r#"{"k":"x","ts":3}"#, r#"{"k":"x","ts":16}"#];
+    let values = [
+        r#"{"k":"x","ts":1}"#,
+        r#"{"k":"y","ts":2}"#,
+        r#"{"k":"x","ts":3}"#,
+        r#"{"k":"x","ts":16}"#,
+    ];
     assert_eq!(step(&mut chain, &values), [r#"x={"n":2,"window_end":10}@9"#]);
     assert_eq!(finish(&mut chain), Vec::<String>::new());
 }
 
 #[test]
 fn a_record_behind_the_watermark_goes_to_the_late_records() {
-    let mut chain = chain("[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]");
-    let values = [r#"{"k":"x","ts":14}"#, r#"{"k":"x","ts":9}"#, r#"{"k":"x","ts":15}"#, r#"{"k":"x","ts":8}"#];
+    let mut chain =
+        chain("[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]");
+    let values = [
+        r#"{"k":"x","ts":14}"#,
+        r#"{"k":"x","ts":9}"#,
+        r#"{"k":"x","ts":15}"#,
+        r#"{"k":"x","ts":8}"#,
+    ];
     let told = step(&mut chain, &values);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains(r#""window_start":0,"window_end":10,"is_final":true,"n":1"#), "{told:?}");
+    assert!(
+        told[0].contains(r#""window_start":0,"window_end":10,"is_final":true,"n":1"#),
+        "{told:?}"
+    );
     assert!(told[1].starts_with("!late late/Some(0) #3"), "{told:?}");
 }
 
 #[test]
 fn a_checkpoint_of_another_operator_is_refused_by_name() {
-    let mut window = chain("[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]");
+    let mut window =
+        chain("[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]");
     step(&mut window, &[r#"{"k":"x","ts":14}"#]);
     let mut other = chain("[{name: g, groupBy: {keys: [k], aggregates: [{name: n, function: count}]}}]");
     let refused = other.load(window.newest_event_time(), &window.save()).unwrap_err();
-    assert!(refused.contains("operator `w`, which the spec no longer has"), "{refused}");
+    assert!(
+        refused.contains("operator `w`, which the spec no longer has"),
+        "{refused}"
+    );
 }
 
 const CHAINS: [&str; 4] = [

@@ -22,7 +22,11 @@ pub(super) fn checked(physical: Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Re
         let data_type = node.data_type(schema)?;
         if let Some(binary) = (node.as_ref() as &dyn Any).downcast_ref::<BinaryExpr>() {
             let binary: Arc<dyn PhysicalExpr> = Arc::new(binary.clone().with_fail_on_overflow(true));
-            return Ok(Transformed::yes(if is_float(&data_type) { Finite::wrap(binary) } else { binary }));
+            return Ok(Transformed::yes(if is_float(&data_type) {
+                Finite::wrap(binary)
+            } else {
+                binary
+            }));
         }
         if let Some(negative) = (node.as_ref() as &dyn Any).downcast_ref::<NegativeExpr>()
             && matches!(data_type, DataType::Int64 | DataType::Decimal128(..))
@@ -30,7 +34,11 @@ pub(super) fn checked(physical: Arc<dyn PhysicalExpr>, schema: &SchemaRef) -> Re
             return Ok(Transformed::yes(negate(negative, &data_type)?));
         }
         let is_leaf = (node.as_ref() as &dyn Any).is::<Column>() || (node.as_ref() as &dyn Any).is::<Literal>();
-        Ok(if is_float(&data_type) && !is_leaf { Transformed::yes(Finite::wrap(node)) } else { Transformed::no(node) })
+        Ok(if is_float(&data_type) && !is_leaf {
+            Transformed::yes(Finite::wrap(node))
+        } else {
+            Transformed::no(node)
+        })
     })?;
     Ok(checked.data)
 }
@@ -42,7 +50,9 @@ fn is_float(data_type: &DataType) -> bool {
 /// `-x` as `0 - x`: negating the smallest integer must fail, and DataFusion's negation wraps.
 fn negate(negative: &NegativeExpr, data_type: &DataType) -> Result<Arc<dyn PhysicalExpr>> {
     let zero: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(ScalarValue::new_zero(data_type)?));
-    Ok(Arc::new(BinaryExpr::new(zero, Operator::Minus, Arc::clone(negative.arg())).with_fail_on_overflow(true)))
+    Ok(Arc::new(
+        BinaryExpr::new(zero, Operator::Minus, Arc::clone(negative.arg())).with_fail_on_overflow(true),
+    ))
 }
 
 /// Passes the values of a float expression and fails on infinity and NaN.
@@ -88,7 +98,11 @@ impl PhysicalExpr for Finite {
             ColumnarValue::Scalar(ScalarValue::Float32(value)) => value.is_none_or(f32::is_finite),
             ColumnarValue::Scalar(_) => true,
         };
-        if finite { Ok(values) } else { Err(DataFusionError::Execution(NOT_FINITE.to_owned())) }
+        if finite {
+            Ok(values)
+        } else {
+            Err(DataFusionError::Execution(NOT_FINITE.to_owned()))
+        }
     }
 
     fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
@@ -114,9 +128,11 @@ fn all_finite(array: &dyn Array) -> bool {
                 Some(_) => floats.iter().flatten().all(f64::is_finite),
             }
         }
-        DataType::Float32 => {
-            array.as_primitive::<arrow::datatypes::Float32Type>().iter().flatten().all(f32::is_finite)
-        }
+        DataType::Float32 => array
+            .as_primitive::<arrow::datatypes::Float32Type>()
+            .iter()
+            .flatten()
+            .all(f32::is_finite),
         _ => true,
     }
 }

@@ -47,7 +47,10 @@ impl Computed {
         )
         .and_then(|physical| checked::checked(physical, fields.schema()))
         .map_err(|error| format!("expression `{}` does not compile: {error}", expression.text))?;
-        Ok(Self { physical, data_type: expression.field_type.arrow() })
+        Ok(Self {
+            physical,
+            data_type: expression.field_type.arrow(),
+        })
     }
 
     /// Evaluates all rows at once; only if that fails, looks for the rows that are to blame.
@@ -71,7 +74,10 @@ impl Computed {
     ) -> ArrayRef {
         let rows = batch.num_rows();
         if rows <= 1 {
-            failures.push(Failure { row: first, message: describe(error) });
+            failures.push(Failure {
+                row: first,
+                message: describe(error),
+            });
             return new_null_array(&self.data_type, rows);
         }
         let half = rows / 2;
@@ -92,7 +98,10 @@ impl Computed {
 
 /// The rows for which a predicate's values are true: NULL counts as false.
 pub(crate) fn is_true(values: &ArrayRef) -> BooleanArray {
-    let values = values.as_any().downcast_ref::<BooleanArray>().expect("the plan demands boolean predicates");
+    let values = values
+        .as_any()
+        .downcast_ref::<BooleanArray>()
+        .expect("the plan demands boolean predicates");
     match values.nulls() {
         None => values.clone(),
         Some(_) => arrow::compute::prep_null_mask_filter(values),
@@ -116,4 +125,3 @@ fn describe(error: &DataFusionError) -> &'static str {
         _ => "evaluation failed",
     }
 }
-

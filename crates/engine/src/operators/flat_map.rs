@@ -73,8 +73,15 @@ pub(crate) struct Output {
 
 impl Output {
     pub(crate) fn compile(spec: &SplitOutput, input: &Fields, output: &Fields) -> Result<Self, String> {
-        let predicate = spec.predicate.as_ref().map(|predicate| Computed::compile(predicate, input)).transpose()?;
-        Ok(Self { predicate, map: Map::compile(&spec.projection, input, output)? })
+        let predicate = spec
+            .predicate
+            .as_ref()
+            .map(|predicate| Computed::compile(predicate, input))
+            .transpose()?;
+        Ok(Self {
+            predicate,
+            map: Map::compile(&spec.projection, input, output)?,
+        })
     }
 }
 
@@ -82,8 +89,10 @@ impl Output {
 /// makes no row at all: its record goes to the dead letters whole.
 pub(crate) fn split(outputs: &[Output], fields: &Fields, batch: &Batch, fallen: &mut Vec<Fallen>) -> Flattened {
     let mut fallen_here = Vec::new();
-    let parts: Vec<(Batch, Vec<u32>)> =
-        outputs.iter().map(|output| apply_one(output, batch, &mut fallen_here)).collect();
+    let parts: Vec<(Batch, Vec<u32>)> = outputs
+        .iter()
+        .map(|output| apply_one(output, batch, &mut fallen_here))
+        .collect();
     fallen_here.sort_by_key(|fall| fall.row);
     fallen_here.dedup_by_key(|fall| fall.row);
 
@@ -92,7 +101,10 @@ pub(crate) fn split(outputs: &[Output], fields: &Fields, batch: &Batch, fallen: 
     let mut at = 0;
     for (_, parents) in &parts {
         for parent in parents {
-            if fallen_here.binary_search_by_key(&(*parent as usize), |fall| fall.row).is_err() {
+            if fallen_here
+                .binary_search_by_key(&(*parent as usize), |fall| fall.row)
+                .is_err()
+            {
                 order.push((*parent, at));
             }
             at += 1;
@@ -122,7 +134,10 @@ fn apply_one(output: &Output, batch: &Batch, fallen: &mut Vec<Fallen>) -> (Batch
     }
     let mut fallen_of_chosen = Vec::new();
     let (made, survivors) = output.map.apply(input, &mut fallen_of_chosen);
-    fallen.extend(fallen_of_chosen.into_iter().map(|fall| Fallen { row: chosen[fall.row] as usize, ..fall }));
+    fallen.extend(fallen_of_chosen.into_iter().map(|fall| Fallen {
+        row: chosen[fall.row] as usize,
+        ..fall
+    }));
     if let Some(mask) = survivors.mask() {
         chosen = crate::batch::keep(&chosen, mask);
     }

@@ -27,13 +27,20 @@ impl Map {
             Column::Computed(expression) => Computed::compile(expression, input).map(Source::Computed),
         };
         let columns = projection.columns.iter().map(compile).collect::<Result<_, _>>()?;
-        Ok(Self { columns, output: output.clone() })
+        Ok(Self {
+            columns,
+            output: output.clone(),
+        })
     }
 
     /// Maps the rows. Rows on which an expression fails are reported and left out.
     pub(crate) fn apply(&self, batch: Batch, fallen: &mut Vec<Fallen>) -> (Batch, Survivors) {
         let mut failures: Vec<Failure> = Vec::new();
-        let columns: Vec<ArrayRef> = self.columns.iter().map(|source| source.column(&batch, &mut failures)).collect();
+        let columns: Vec<ArrayRef> = self
+            .columns
+            .iter()
+            .map(|source| source.column(&batch, &mut failures))
+            .collect();
         let survivors = Survivors::of(batch.len(), failures, fallen);
         let columns = columns.iter().map(|column| survivors.column(column)).collect();
         let mut batch = survivors.batch(batch);

@@ -38,9 +38,14 @@ impl Survivors {
         let mut keep = vec![true; rows];
         for failure in failures {
             keep[failure.row] = false;
-            fallen.push(Fallen { row: failure.row, message: failure.message });
+            fallen.push(Fallen {
+                row: failure.row,
+                message: failure.message,
+            });
         }
-        Self { mask: Some(BooleanArray::from(keep)) }
+        Self {
+            mask: Some(BooleanArray::from(keep)),
+        }
     }
 
     /// The surviving rows of a column.
