@@ -12,7 +12,7 @@ help: ## shows this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 build: tools ## builds the programs `millrace` and `millrace-runner` for development
-	cargo build -p millrace-cli -p millrace-runner
+	cargo build --workspace --bins
 
 run: build ## runs the first example on the embedded engine: results on the screen
 	@$(MILLRACE_BIN_DIR)/millrace run $(EXAMPLE)/pipeline.yaml --input $(EXAMPLE)/input.jsonl && .ci/next-steps $(MILLRACE_BIN_DIR)/millrace
@@ -23,19 +23,19 @@ unit: tools ## tests of all crates, without a broker
 	cargo test --workspace --exclude millrace-e2e
 
 e2e: build ## whole-system tests on a real Kafka broker (fetched with Maven)
-	cargo test -p millrace-e2e --no-fail-fast
+	$(MILLRACE_BIN_DIR)/millrace-broker -- cargo test --workspace --test kafka && cargo test -p millrace-e2e --no-fail-fast
 
 lint: tools ## formatting, clippy, source files that nothing declares, generated files
 	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && python3 .ci/undeclared.py
 
-crds: tools ## writes the CustomResourceDefinitions in crds/ anew from the Rust types
-	cargo run -q -p millrace-crds --bin crdgen -- crds
+crds: build ## writes the CustomResourceDefinitions in crds/ and in the chart anew from the Rust types
+	$(MILLRACE_BIN_DIR)/crdgen crds && $(MILLRACE_BIN_DIR)/crdgen charts/millrace/files
 
-broker: tools ## starts a Kafka broker on localhost:9092, until Ctrl-C
-	cargo run -q -p millrace-e2e --bin millrace-broker -- --port 9092
+broker: build ## starts a Kafka broker on localhost:9092, until Ctrl-C
+	@$(MILLRACE_BIN_DIR)/millrace-broker --port 9092
 
 bench: tools ## CPU and memory beside Kafka Streams on the same topics (EVENTS=2000000 ROUNDS=3)
-	cargo build --release -p millrace-runner -p millrace-e2e --bins && MILLRACE_BIN_DIR=$(CARGO_TARGET_DIR)/release $(CARGO_TARGET_DIR)/release/millrace-bench
+	cargo build --release --workspace --bins && MILLRACE_BIN_DIR=$(CARGO_TARGET_DIR)/release $(CARGO_TARGET_DIR)/release/millrace-bench
 
 tools: ## installs what building and testing need and what is missing (as root; else says what)
 	@.ci/tools

@@ -217,9 +217,3 @@ fn the_first_version_loads_and_goes_on_as_if_nothing_had_happened() {
         .collect();
     assert_eq!(sums, [Value::Whole(10), Value::Whole(-3), Value::Whole(5), Value::Null]);
 }
-
-#[test]
-#[ignore = "writes the golden file; only for a new format version"]
-fn write_golden_file() {
-    std::fs::write("tests/fixtures/checkpoint_v1.bin", of_operators().encode()).expect("the folder is there");
-}
