@@ -244,17 +244,20 @@ fn hostile_records_are_dead_lettered_once_and_nothing_else_is_lost() {
         Ok((scenario.committed()? > 0).then_some(()))
     })
     .unwrap();
-    client
-        .write("flights-hostile", messages[half..].iter().cloned())
-        .unwrap();
-    let first = runner.process.memory().unwrap().peak;
-    runner.process.kill().unwrap();
-    let killed_at = scenario.committed().unwrap();
-    assert!(
-        killed_at > 0 && killed_at < messages.len() as i64,
-        "killed in the middle: {killed_at}"
-    );
-    let mut runner = scenario.runners().start("runner-0").unwrap();
+    let (mut first, mut killed) = (0, false);
+    let mut written = half;
+    for chunk in messages[half..].chunks(100) {
+        client.write("flights-hostile", chunk.iter().cloned()).unwrap();
+        written += chunk.len();
+        if !killed && scenario.committed().unwrap() < written as i64 {
+            first = runner.process.memory().unwrap().peak;
+            runner.process.kill().unwrap();
+            // It may have committed the rest between the look and the kill.
+            killed = scenario.committed().unwrap() < written as i64;
+            runner = scenario.runners().start("runner-0").unwrap();
+        }
+    }
+    assert!(killed, "killed while records were not committed");
     scenario.wait_until_caught_up().unwrap();
     let second = runner.process.memory().unwrap().peak;
     assert!(
