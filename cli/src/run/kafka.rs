@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
+use millrace_connect::kafka::Settings;
 use millrace_engine::Program;
 use millrace_plan::Plan;
 use millrace_runner::metrics::Metrics;
@@ -13,6 +15,9 @@ use millrace_service::{Health, LogFormat, Shutdown, init_logs};
 use super::Arguments;
 use super::report::Report;
 use crate::say;
+
+/// How long a question to the cluster may take: a person waits.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Works until told to stop; commits and leaves.
 pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
@@ -33,7 +38,10 @@ pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
     ));
     let job = Job {
         program: Arc::new(Program::compile(Arc::clone(&plan)).map_err(anyhow::Error::msg)?),
-        settings: kafka::settings(&plan, &arguments.runner_id, arguments.secrets_dir.clone()),
+        settings: Settings {
+            request_timeout: PATIENCE,
+            ..kafka::settings(&plan, &arguments.runner_id, arguments.secrets_dir.clone())
+        },
         runner_id: arguments.runner_id.clone(),
         state_dir,
         metrics: Arc::new(Metrics::register(&plan, &prometheus::Registry::new())?),

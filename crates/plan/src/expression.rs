@@ -135,7 +135,8 @@ fn words(error: &DataFusionError) -> String {
     let text = error.strip_backtrace();
     let text = text.split("\n\n").next().unwrap_or_default();
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    const CATEGORIES: [&str; 10] = [
+    const CATEGORIES: [&str; 11] = [
+        "Internal error: ",
         "Arithmetic overflow: ",
         "Error during planning: ",
         "This feature is not implemented: ",
@@ -149,6 +150,15 @@ fn words(error: &DataFusionError) -> String {
     ];
     while let Some(rest) = CATEGORIES.iter().find_map(|category| text.strip_prefix(category)) {
         text = rest.to_owned();
+    }
+    if let Some((function, tried)) = text.split_once("' failed to match any signature, errors: ") {
+        let reasons: Vec<&str> = tried
+            .split("Error during planning: ")
+            .map(|reason| reason.trim_end_matches(','))
+            .filter(|reason| !reason.is_empty())
+            .collect();
+        let function = function.trim_start_matches("Function '");
+        text = format!("`{function}` does not take these arguments: {}", reasons.join("; "));
     }
     types::cut(&types::in_our_words(&text), 200)
 }

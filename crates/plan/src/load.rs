@@ -112,7 +112,20 @@ fn object(document: Value) -> Result<Manifest, Vec<Problem>> {
         Some(Value::String(kind)) => {
             let found = SCHEMAS.iter().find(|schema| schema.kind == *kind);
             if found.is_none() {
-                problems.push(problem("kind", suggest::unknown("kind", kind, kinds())));
+                let known = || {
+                    format!(
+                        "; known are {}",
+                        kinds()
+                            .map(|kind| format!("`{kind}`"))
+                            .collect::<Vec<_>>()
+                            .join(" and ")
+                    )
+                };
+                let meant = suggest::closest(kind, kinds()).map(|meant| format!("; did you mean `{meant}`?"));
+                problems.push(problem(
+                    "kind",
+                    format!("unknown kind `{kind}`{}", meant.unwrap_or_else(known)),
+                ));
             }
             found
         }

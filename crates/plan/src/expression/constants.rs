@@ -35,6 +35,8 @@ pub(super) fn fold(expr: Expr) -> std::result::Result<Expr, String> {
                 true,
                 TreeNodeRecursion::Jump,
             )),
+            // Some functions (coalesce) cannot be evaluated until simplification has rewritten them; their arguments can.
+            Err(DataFusionError::Internal(_)) => Ok(Transformed::no(node)),
             Err(error) => {
                 failure.get_or_insert_with(|| format!("`{}` fails: {}", types::shown(&node), super::words(&error)));
                 Ok(Transformed::new(node, false, TreeNodeRecursion::Stop))

@@ -114,6 +114,7 @@ fn constants_are_computed_at_once() {
         ("'a' || 1", "a1"),
         ("substr('hello', 2, 3)", "ell"),
         ("regexp_replace('ab', '(a)(b)', '\\2\\1')", "ba"),
+        ("coalesce(NULL, 1)", "1"),
         ("CAST('1.005' AS DECIMAL(10, 2))", "1.01"),
         // Instants are milliseconds, whichever way they came about.
         ("CAST(TIMESTAMP '2013-01-01' AS BIGINT)", "1356998400000"),
