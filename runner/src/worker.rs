@@ -190,8 +190,9 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
         self.consumer.release(partitions)?;
         committed?;
-        if lost && self.producer.has_open_transaction() {
-            // It holds results of partitions that are not ours any more.
+        if self.producer.has_open_transaction() {
+            // It holds results of partitions that are not ours any more: lost ones, or ones whose last commit the disk
+            // refused. Committed later, they would be there twice.
             self.start_again()?;
         }
         Ok(())

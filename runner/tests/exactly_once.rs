@@ -65,6 +65,7 @@ struct World {
     expected: BTreeMap<String, Vec<(u64, i64)>>,
     crashes: usize,
     lost_commits: usize,
+    refused_saves: usize,
 }
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -86,6 +87,7 @@ impl World {
             expected: BTreeMap::new(),
             crashes: 0,
             lost_commits: 0,
+            refused_saves: 0,
         }
     }
 
@@ -130,7 +132,7 @@ impl World {
 
     fn chaos(&mut self) {
         let name = NAMES[self.random.below(3) as usize];
-        match self.random.below(20) {
+        match self.random.below(22) {
             0 => {
                 self.crashes += usize::from(self.workers.remove(name).is_some());
             }
@@ -158,6 +160,10 @@ impl World {
                     // Leaving may fail as any commit may; then it is a crash.
                     let _ = worker.leave();
                 }
+            }
+            20 => {
+                self.store.fail_next_save();
+                self.refused_saves += 1;
             }
             7..=9 => self.act(name, Runner::commit),
             10..=12 => (0..5).for_each(|_| self.append()),
@@ -199,20 +205,20 @@ impl World {
 
 #[test]
 fn committed_results_are_those_of_a_run_without_faults() {
-    let (mut crashes, mut lost_commits) = (0, 0);
-    for seed in 0..300 {
+    let mut faults = [0; 3];
+    for seed in 0..500 {
         let mut world = World::new(seed);
         for _ in 0..250 {
             world.chaos();
         }
         world.settle();
         assert_eq!(world.written(), world.expected, "seed {seed}");
-        crashes += world.crashes;
-        lost_commits += world.lost_commits;
+        let happened = [world.crashes, world.lost_commits, world.refused_saves];
+        faults.iter_mut().zip(happened).for_each(|(sum, more)| *sum += more);
     }
     assert!(
-        crashes > 1000 && lost_commits > 1000,
-        "the faults must happen: {crashes} crashes, {lost_commits} commits"
+        faults.iter().all(|count| *count > 1000),
+        "crashes, lost commits and full disks must happen: {faults:?}"
     );
 }
 
