@@ -40,8 +40,22 @@ impl<S: CheckpointStore> Recovery<'_, S> {
             Start::Earliest => millrace_connect::Start::Earliest,
             Start::Latest => millrace_connect::Start::Latest,
         };
-        let position = consumer.resolve(partition, start)?;
         let place = place(self.program.plan(), partition);
+        let lost = self
+            .store
+            .was_committed(&place)
+            .map_err(|why| Error::Stop(why.to_string()))?;
+        if lost {
+            return Err(Error::Stop(format!(
+                "partition {} of topic `{}`: group `{}` has no offset, but results were committed before: offsets expire \
+                 when a group stands empty for long, or were deleted. Starting over would count again. Give the pipeline \
+                 a new `stateId` to start afresh",
+                place.partition,
+                place.topic,
+                self.program.plan().source.group
+            )));
+        }
+        let position = consumer.resolve(partition, start)?;
         tracing::info!(topic = %place.topic, partition = place.partition, offset = position, "starting a partition");
         Ok(Task::fresh(place, self.program, position))
     }

@@ -236,6 +236,30 @@ fn a_run_without_faults_writes_every_result_once() {
 }
 
 #[test]
+fn a_group_that_lost_its_offsets_stops_the_runner_instead_of_counting_again() {
+    let mut world = World::new(3);
+    world.start("a");
+    (0..20).for_each(|_| world.append());
+    world.act("a", |worker| {
+        while worker.turn(Duration::ZERO)? {}
+        worker.commit()
+    });
+    world.workers.clear();
+    world.broker.expire_crashed_members();
+    for partition in 0..i32::from(PARTITIONS) {
+        world
+            .broker
+            .reset_offset("millrace-default-totals", "in", partition, None);
+    }
+    world.start("b");
+    let stopped = (0..10).find_map(|_| world.workers.get_mut("b").unwrap().turn(Duration::ZERO).err());
+    let Some(Error::Stop(why)) = stopped else {
+        panic!("must stop, not {stopped:?}")
+    };
+    assert!(why.contains("has no offset, but results were committed"), "{why}");
+}
+
+#[test]
 fn a_lost_checkpoint_stops_the_runner_instead_of_counting_from_zero() {
     let mut world = World::new(2);
     world.start("a");

@@ -1,7 +1,7 @@
 //! Checkpoints as files: `<root>/<state id>/<topic>/<partition>/<id>.ckpt`.
 //!
 //! Write to `<id>.tmp` -> fsync the file -> rename -> fsync the directory. A crash between two steps leaves a file that
-//! no commit names. Ages are differences of the files' own times, so a clock that differs from the file server's does
+//! no commit names. The empty file `committed` beside them says that some commit was acknowledged. Ages are differences of the files' own times, so a clock that differs from the file server's does
 //! no harm.
 
 use super::{Checkpoint, CheckpointId, CheckpointStore, Place, Saved, StoreError};
@@ -111,6 +111,8 @@ impl CheckpointStore for FileStore {
         if known.until_scan == 0 {
             let scan = Scan::of(&directory, committed)?;
             remove_all(&scan.orphans)?;
+            let marker = directory.join(COMMITTED);
+            File::create(&marker).map_err(failed("create", &marker))?;
             *known = Known {
                 files: scan.not_newer,
                 until_scan: RESCAN_EVERY,
@@ -125,7 +127,15 @@ impl CheckpointStore for FileStore {
         }
         Ok(())
     }
+
+    fn was_committed(&self, place: &Place) -> Result<bool, StoreError> {
+        let marker = self.directory(place).join(COMMITTED);
+        marker.try_exists().map_err(failed("look at", &marker))
+    }
 }
+
+/// Name of the file that says that some commit was acknowledged.
+const COMMITTED: &str = "committed";
 
 /// What lies in a partition's directory, seen from a commit that was just acknowledged.
 struct Scan {

@@ -2,7 +2,7 @@
 //! runner finds what that one left.
 
 use super::{Checkpoint, CheckpointId, CheckpointStore, Place, Saved, StoreError};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,6 +16,7 @@ pub struct MemoryStore(Arc<Mutex<Held>>);
 struct Held {
     /// Oldest first.
     places: BTreeMap<Place, VecDeque<(CheckpointId, Vec<u8>)>>,
+    committed: BTreeSet<Place>,
     failing_saves: u32,
 }
 
@@ -88,6 +89,7 @@ impl CheckpointStore for MemoryStore {
 
     fn retain(&mut self, place: &Place, committed: &Checkpoint, keep: u16) -> Result<(), StoreError> {
         let mut held = self.held();
+        held.committed.insert(place.clone());
         let Some(all) = held.places.get_mut(place) else {
             return Ok(());
         };
@@ -97,6 +99,10 @@ impl CheckpointStore for MemoryStore {
         };
         all.drain(..(at + 1).saturating_sub(usize::from(keep.max(1))));
         Ok(())
+    }
+
+    fn was_committed(&self, place: &Place) -> Result<bool, StoreError> {
+        Ok(self.held().committed.contains(place))
     }
 }
 

@@ -57,6 +57,9 @@ pub trait CheckpointStore {
     /// Keeps `committed` and the newest before it, `keep` (at least 1) in all, and deletes what is older. Call it only
     /// after the commit that names `committed` was acknowledged.
     fn retain(&mut self, place: &Place, committed: &Checkpoint, keep: u16) -> Result<(), StoreError>;
+    /// Whether a commit of this partition was ever acknowledged, as far as `retain` was told. A group that knows no offset
+    /// of such a partition has lost it.
+    fn was_committed(&self, place: &Place) -> Result<bool, StoreError>;
 }
 
 /// Why a checkpoint could not be written or read.

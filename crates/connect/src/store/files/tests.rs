@@ -22,6 +22,7 @@ fn names(store: &FileStore) -> Vec<String> {
     let entries = fs::read_dir(store.directory(&place())).unwrap();
     let mut names: Vec<_> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != COMMITTED)
         .collect();
     names.sort();
     names
@@ -177,4 +178,18 @@ fn save_that_cannot_write_says_so_and_may_be_tried_again() {
     let error = store.save(&place(), 2, b"x").unwrap_err();
     assert!(matches!(error, StoreError::Io { .. }) && !error.is_fatal(), "{error}");
     drop(directory);
+}
+
+#[test]
+fn only_an_acknowledged_commit_is_remembered_and_by_every_later_owner() {
+    let (_directory, mut store) = store();
+    assert!(!store.was_committed(&place()).unwrap());
+    let saved = store.save(&place(), 1, b"state").unwrap();
+    assert!(
+        !store.was_committed(&place()).unwrap(),
+        "a checkpoint alone commits nothing"
+    );
+    store.retain(&place(), saved.checkpoint(), 3).unwrap();
+    let successor = FileStore::open(&store.root).unwrap();
+    assert!(successor.was_committed(&place()).unwrap());
 }
