@@ -2,6 +2,8 @@
 //!
 //! One thread calls [`Worker::turn`] again and again. All partitions of the runner share one open transaction.
 
+mod bookkeeping;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -298,55 +300,5 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             }
         }
         Ok(Some(durable))
-    }
-
-    fn acknowledge(&mut self, acknowledged: crate::commit::Acknowledged) {
-        if let Some(since) = self.uncommitted_since.take() {
-            self.metrics
-                .commit_latency_seconds
-                .observe((acknowledged.at - since).as_secs_f64());
-        }
-        self.last_commit = Some(acknowledged.at);
-        let keep = self.program.plan().checkpoint_retain;
-        for (partition, offset, reference) in acknowledged.positions {
-            let Some(task) = self.tasks.get_mut(&partition) else {
-                continue;
-            };
-            task.committed = Some((offset, reference));
-            task.changed = false;
-            if let Some(checkpoint) = task.committed_checkpoint()
-                && let Err(error) = self.store.retain(&task.place, checkpoint, keep)
-            {
-                tracing::warn!(%error, "old checkpoints stay");
-            }
-        }
-    }
-
-    /// Brings the gauges up to date.
-    fn observe(&mut self) {
-        let metrics = &self.metrics;
-        let wall = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
-        let (mut groups, mut bytes) = (0, 0);
-        for (partition, task) in &self.tasks {
-            let size = task.chain.state_size();
-            groups += size.groups;
-            bytes += size.bytes;
-            let lag = self.consumer.lag(*partition, task.position);
-            let delay = task
-                .chain
-                .watermark()
-                .map(|watermark| wall.as_secs_f64() - watermark as f64 / 1000.0);
-            metrics.partition(task.place.topic.as_str(), partition.number, lag, delay);
-        }
-        metrics.state_groups.set(groups as f64);
-        metrics.state_bytes.set(bytes as f64);
-        metrics.partitions.set(self.tasks.len() as f64);
-        metrics.source_buffer.set(self.consumer.buffered_bytes() as f64);
-        metrics.sink_buffer.set(self.producer.buffered_bytes() as f64);
-        metrics
-            .checkpoint_age_seconds
-            .set(self.last_commit.map_or(0.0, |at| at.elapsed().as_secs_f64()));
     }
 }
