@@ -24,9 +24,9 @@ pub struct Metrics {
     /// Rows that each operator passed on.
     pub passed: Vec<IntCounter>,
     /// Dead letters.
-    pub dead: IntCounter,
+    pub dead: PerOperator,
     /// Records that came after their window was closed.
-    pub late: IntCounter,
+    pub late: PerOperator,
     /// Seconds that a batch took through decoding and all operators.
     pub batch_seconds: Histogram,
     /// Seconds from the first record read after a commit until the next commit was acknowledged.
@@ -81,8 +81,8 @@ impl Metrics {
             read: events.with_label_values(&[SOURCE]),
             written: events.with_label_values(&[SINK]),
             passed,
-            dead: new.counter("stream_dead_letters_total", "Records written to the dead-letter topic.")?,
-            late: new.counter(
+            dead: new.per_operator("stream_dead_letters_total", "Records written to the dead-letter topic.")?,
+            late: new.per_operator(
                 "stream_late_records_total",
                 "Records that came after their window was closed.",
             )?,
@@ -151,6 +151,27 @@ impl Metrics {
     }
 }
 
+/// One counter for the source and for each operator.
+pub struct PerOperator {
+    source: IntCounter,
+    operators: Vec<IntCounter>,
+}
+
+impl PerOperator {
+    /// Counts one, for the operator at this position of the plan or for the source.
+    pub fn inc(&self, operator: Option<u16>) {
+        match operator {
+            None => self.source.inc(),
+            Some(position) => self.operators[usize::from(position)].inc(),
+        }
+    }
+
+    /// The sum over all.
+    pub fn total(&self) -> u64 {
+        self.source.get() + self.operators.iter().map(IntCounter::get).sum::<u64>()
+    }
+}
+
 fn error_counters(plan: &Plan, errors: &IntCounterVec) -> HashMap<(Option<u16>, Reason), IntCounter> {
     let mut counters = HashMap::new();
     for reason in Reason::ALL {
@@ -183,6 +204,15 @@ impl Registrar<'_> {
 
     fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
         self.keep(IntCounter::with_opts(self.opts(name, help))?)
+    }
+
+    fn per_operator(&self, name: &str, help: &str) -> Result<PerOperator, prometheus::Error> {
+        let counters = self.counters(name, help)?;
+        let of = |operator: &millrace_plan::Operator| counters.with_label_values(&[operator.name.as_str()]);
+        Ok(PerOperator {
+            source: counters.with_label_values(&[SOURCE]),
+            operators: self.plan.operators.iter().map(of).collect(),
+        })
     }
 
     fn counters(&self, name: &str, help: &str) -> Result<IntCounterVec, prometheus::Error> {

@@ -121,11 +121,11 @@ impl<P: Producer> Output<'_, P> {
         self.metrics.rejected(rejected.operator, rejected.reason);
         let topic = match rejected.target {
             Target::DeadLetters => {
-                self.metrics.dead.inc();
+                self.metrics.dead.inc(rejected.operator);
                 Some(self.routes.dead_letters)
             }
             Target::LateRecords => {
-                self.metrics.late.inc();
+                self.metrics.late.inc(rejected.operator);
                 self.routes.late_records
             }
         };

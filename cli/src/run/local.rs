@@ -183,7 +183,7 @@ impl Results {
                 "and {hidden} more bad records: --dead-letters PATH writes them all"
             ));
         }
-        if self.late.is_none() && metrics.late.get() > 0 && self.topics[2].is_some() {
+        if self.late.is_none() && metrics.late.total() > 0 && self.topics[2].is_some() {
             say(format_args!("late records were dropped: --late PATH writes them"));
         }
         for file in [Some(&mut self.output), self.dead_letters.as_mut(), self.late.as_mut()]

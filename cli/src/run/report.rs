@@ -48,8 +48,8 @@ impl Report {
         format!(
             "{read} read, {} written, {} late, {} dead-lettered, {:.1} s, {:.0} records/s",
             metrics.written.get(),
-            metrics.late.get(),
-            metrics.dead.get(),
+            metrics.late.total(),
+            metrics.dead.total(),
             seconds,
             read as f64 / seconds.max(1e-9),
         )
