@@ -188,6 +188,30 @@ impl World {
         }
     }
 
+    /// A world in which one worker has committed results and is gone.
+    fn with_committed_work(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        world.start("a");
+        (0..20).for_each(|_| world.append());
+        world.act("a", |worker| {
+            while worker.turn(Duration::ZERO)? {}
+            worker.commit()
+        });
+        world.workers.clear();
+        world.broker.expire_crashed_members();
+        world
+    }
+
+    /// Starts another worker, which must stop at once, and returns its reason.
+    fn why_the_next_runner_stops(&mut self) -> String {
+        self.start("b");
+        let stopped = (0..10).find_map(|_| self.workers.get_mut("b").unwrap().turn(Duration::ZERO).err());
+        let Some(Error::Stop(why)) = stopped else {
+            panic!("must stop, not {stopped:?}")
+        };
+        why
+    }
+
     fn written(&self) -> BTreeMap<String, Vec<(u64, i64)>> {
         let mut written: BTreeMap<String, Vec<(u64, i64)>> = BTreeMap::new();
         for (_, record) in self.broker.read_committed("out").unwrap() {
@@ -237,44 +261,20 @@ fn a_run_without_faults_writes_every_result_once() {
 
 #[test]
 fn a_group_that_lost_its_offsets_stops_the_runner_instead_of_counting_again() {
-    let mut world = World::new(3);
-    world.start("a");
-    (0..20).for_each(|_| world.append());
-    world.act("a", |worker| {
-        while worker.turn(Duration::ZERO)? {}
-        worker.commit()
-    });
-    world.workers.clear();
-    world.broker.expire_crashed_members();
+    let mut world = World::with_committed_work(3);
     for partition in 0..i32::from(PARTITIONS) {
         world
             .broker
             .reset_offset("millrace-default-totals", "in", partition, None);
     }
-    world.start("b");
-    let stopped = (0..10).find_map(|_| world.workers.get_mut("b").unwrap().turn(Duration::ZERO).err());
-    let Some(Error::Stop(why)) = stopped else {
-        panic!("must stop, not {stopped:?}")
-    };
+    let why = world.why_the_next_runner_stops();
     assert!(why.contains("has no offset, but results were committed"), "{why}");
 }
 
 #[test]
 fn a_lost_checkpoint_stops_the_runner_instead_of_counting_from_zero() {
-    let mut world = World::new(2);
-    world.start("a");
-    (0..20).for_each(|_| world.append());
-    world.act("a", |worker| {
-        while worker.turn(Duration::ZERO)? {}
-        worker.commit()
-    });
-    world.workers.clear();
-    world.broker.expire_crashed_members();
+    let mut world = World::with_committed_work(2);
     world.store.lose_all();
-    world.start("b");
-    let stopped = (0..10).find_map(|_| world.workers.get_mut("b").unwrap().turn(Duration::ZERO).err());
-    let Some(Error::Stop(why)) = stopped else {
-        panic!("must stop, not {stopped:?}")
-    };
+    let why = world.why_the_next_runner_stops();
     assert!(why.contains("missing"), "{why}");
 }
