@@ -6,7 +6,7 @@ export MILLRACE_BIN_DIR ?= $(CARGO_TARGET_DIR)/debug
 EXAMPLE := examples/01-filter-map
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit e2e lint crds broker bench tools clean
+.PHONY: help build run demo test unit e2e lint crds broker cluster bench tools clean
 
 help: ## shows this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -17,12 +17,16 @@ build: tools ## builds the programs `millrace` and `millrace-runner` for develop
 run: build ## runs the first example on the embedded engine: results on the screen
 	@$(MILLRACE_BIN_DIR)/millrace run $(EXAMPLE)/pipeline.yaml --input $(EXAMPLE)/input.jsonl && .ci/next-steps $(MILLRACE_BIN_DIR)/millrace
 
-test: lint unit e2e ## everything: lints, tests of all crates, and whole-system tests on a real Kafka broker
+demo: build ## Kubernetes and Kafka up, Millrace installed, an example at work, watched live, until Ctrl-C
+	@.ci/tools cluster && $(MILLRACE_BIN_DIR)/millrace-demo $(DEMO)
+
+test: lint unit e2e ## everything: lints, tests of all crates, whole-system tests on a real broker and a real cluster
 
 unit: tools ## tests of all crates, without a broker
 	cargo test --workspace --exclude millrace-e2e
 
-e2e: build ## whole-system tests on a real Kafka broker (fetched with Maven)
+e2e: build ## whole-system tests on a real Kafka broker (fetched with Maven) and a real Kubernetes (built with Go)
+	@.ci/tools cluster
 	$(MILLRACE_BIN_DIR)/millrace-broker -- cargo test --workspace --test kafka && cargo test -p millrace-e2e --no-fail-fast
 
 lint: tools ## formatting, clippy, source files that nothing declares, generated files
@@ -33,6 +37,9 @@ crds: build ## writes the CustomResourceDefinitions in crds/ and in the chart an
 
 broker: build ## starts a Kafka broker on localhost:9092, until Ctrl-C
 	@$(MILLRACE_BIN_DIR)/millrace-broker --port 9092
+
+cluster: build ## starts a Kubernetes of one node with a broker and our images, until the end of stdin (Ctrl-D)
+	@.ci/tools cluster && $(MILLRACE_BIN_DIR)/millrace-cluster --broker --images
 
 bench: tools ## CPU and memory beside Kafka Streams on the same topics (EVENTS=2000000 ROUNDS=3)
 	cargo build --release --workspace --bins && MILLRACE_BIN_DIR=$(CARGO_TARGET_DIR)/release $(CARGO_TARGET_DIR)/release/millrace-bench

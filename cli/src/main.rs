@@ -1,15 +1,23 @@
 //! The command `millrace`, which kubectl also finds as `kubectl millrace` under the file name `kubectl-millrace`.
 
+mod check;
+mod cluster;
 mod explain;
+mod logs;
 mod manifests;
+mod output;
 mod run;
+mod status;
+mod suspend;
 mod validate;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Checks, explains and runs StreamPipelines and WindowAggregations.
+use crate::suspend::To;
+
+/// Checks, explains and runs StreamPipelines and WindowAggregations, and shows how they do in a cluster.
 #[derive(Debug, Parser)]
 #[command(name = "millrace", version, bin_name = called_as(), arg_required_else_help = true)]
 struct Cli {
@@ -21,10 +29,20 @@ struct Cli {
 enum Verb {
     /// Says everything that is wrong with manifests. Exit code 1 if something is.
     Validate(validate::Arguments),
-    /// Says in words what a manifest will do: what it reads, remembers and writes.
+    /// Says in words what a manifest, or a pipeline of the cluster, will do: what it reads, remembers and writes.
     Explain(explain::Arguments),
     /// Runs a manifest: over a file or standard input on the embedded engine, or with --bootstrap on Kafka.
     Run(run::Arguments),
+    /// Shows lag, rates and checkpoints of the pipelines in a cluster; with NAME also of each partition.
+    Status(status::Arguments),
+    /// Stops a pipeline: its runners commit and end, and everything else stays.
+    Suspend(suspend::Arguments),
+    /// Starts a suspended pipeline again, where it ended.
+    Resume(suspend::Arguments),
+    /// Prints the logs of all runners of a pipeline.
+    Logs(logs::Arguments),
+    /// Says whether an installation works: kinds, operator, webhook, metrics. Stores nothing. Exit code 1 if not.
+    Check(check::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +50,11 @@ fn main() -> ExitCode {
         Verb::Validate(arguments) => validate::validate(&arguments),
         Verb::Explain(arguments) => explain::explain(&arguments),
         Verb::Run(arguments) => run::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Verb::Status(arguments) => status::status(&arguments),
+        Verb::Suspend(arguments) => suspend::set(&arguments, To::Suspended),
+        Verb::Resume(arguments) => suspend::set(&arguments, To::Resumed),
+        Verb::Logs(arguments) => logs::logs(&arguments),
+        Verb::Check(arguments) => check::check(&arguments),
     };
     match outcome {
         Ok(code) => code,

@@ -24,22 +24,31 @@ mod sink;
 
 mod checkpoint;
 
+mod scaling;
+
+mod resources;
+
+mod status;
+
 pub mod crd;
 
 pub mod manifest;
 
 pub use aggregates::{AggregateFunction, AggregateSpec};
-pub use checkpoint::{CheckpointSpec, Delivery};
+pub use checkpoint::{AccessMode, CheckpointSpec, Delivery, OnStateChange, Reclaim, StorageSpec};
 pub use event_time::{EventTimeSpec, TimeUnit};
 pub use operators::{
     ExplodeSpec, FilterSpec, FlatMapOutputSpec, FlatMapSpec, GroupBySpec, MapSpec, OperatorSpec, RenameSpec, SetSpec,
 };
+pub use resources::{ResourceAmounts, ResourcesSpec};
+pub use scaling::{ScalingSpec, ScalingTarget};
 pub use schema::{FieldSpec, FieldType, ItemFieldSpec, ItemType, ItemsSpec, ScalarType, SchemaSpec};
 pub use sink::{DeadLetterSpec, LateRecordsSpec, SinkSpec, TopicSpec};
 pub use source::{
     Format, KafkaSourceSpec, PipelineRef, SaslMechanism, SaslSpec, SecretKeyRef, SecuritySpec, SourceSpec, Start,
     TlsSpec,
 };
+pub use status::{CheckpointStatus, ConditionType, LagStatus, PipelineStatus, ThroughputStatus};
 pub use stream_pipeline::{StreamPipeline, StreamPipelineSpec};
 pub use window::{TumblingSpec, WindowSpec};
 pub use window_aggregation::{WindowAggregation, WindowAggregationSpec};

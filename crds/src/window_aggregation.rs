@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CheckpointSpec, DeadLetterSpec, Delivery, EventTimeSpec, Format, LateRecordsSpec, SchemaSpec, SinkSpec, SourceSpec,
-    WindowSpec,
+    CheckpointSpec, DeadLetterSpec, Delivery, EventTimeSpec, Format, LateRecordsSpec, OnStateChange, PipelineStatus,
+    ResourcesSpec, ScalingSpec, SchemaSpec, SinkSpec, SourceSpec, WindowSpec,
 };
 
 /// A keyed window over a topic or over a pipeline's output, in short form. It becomes the same plan as a
@@ -21,9 +21,22 @@ use crate::{
     category = "millrace",
     namespaced,
     doc = "A keyed window over a topic or over a pipeline's output, in short form.",
+    status = "PipelineStatus",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name":"Replicas","type":"integer","jsonPath":".status.replicas"}"#,
+    printcolumn = r#"{"name":"Lag","type":"integer","jsonPath":".status.lag.records"}"#,
+    printcolumn = r#"{"name":"In/s","type":"integer","jsonPath":".status.throughput.inPerSecond"}"#,
+    printcolumn = r#"{"name":"Out/s","type":"integer","jsonPath":".status.throughput.outPerSecond"}"#,
+    printcolumn = r#"{"name":"Checkpoint","type":"date","jsonPath":".status.checkpoint.completedAt"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].reason","priority":1}"#,
     printcolumn = r#"{"name":"Topics","type":"string","jsonPath":".spec.source.kafka.topics","priority":1}"#,
-    printcolumn = r#"{"name":"Window","type":"string","jsonPath":".spec.window.tumbling.size"}"#,
-    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#
+    printcolumn = r#"{"name":"Window","type":"string","jsonPath":".spec.window.tumbling.size","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -72,4 +85,21 @@ pub struct WindowAggregationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub state_id: Option<String>,
+    /// What may happen to state that a changed spec has no use for. Default: such a change is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_state_change: Option<OnStateChange>,
+    /// How many runners there are, 0 to 1000, but never more than the source has partitions. With `scaling` the
+    /// autoscaler sets it. Manifests leave it out, so that applying one again does not undo `kubectl scale`. Default: 1.
+    #[serde(default = "crate::scaling::one")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: u16,
+    /// Lets an autoscaler set `replicas` by the lag. Default: it stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ScalingSpec>,
+    /// What a runner asks for and may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourcesSpec>,
+    /// Stops the pipeline: runners commit and end, everything else stays. Default: false.
+    #[serde(default, skip_serializing_if = "crate::scaling::is_false")]
+    pub suspend: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use kube_cel::{Validator, compile_schema};
+use kube_cel::{ValidationErrors, Validator, compile_schema};
 use millrace_crds::crd;
 use serde_json::{Value, json};
 
@@ -18,7 +18,16 @@ fn schema(name: &str) -> Value {
 
 /// Messages of the rules that refuse a spec.
 fn refused(name: &str, spec: Value) -> Vec<String> {
-    let result = Validator::new().validate(&schema(name), &json!({ "spec": spec }), None);
+    messages(Validator::new().validate(&schema(name), &json!({ "spec": spec }), None))
+}
+
+/// Messages of the rules that refuse to change `old` into `new`.
+fn change_refused(name: &str, old: Value, new: Value) -> Vec<String> {
+    let (old, new) = (json!({ "spec": old }), json!({ "spec": new }));
+    messages(Validator::new().validate(&schema(name), &new, Some(&old)))
+}
+
+fn messages(result: Result<(), ValidationErrors>) -> Vec<String> {
     result
         .err()
         .map(|errors| errors.into_vec())
@@ -81,6 +90,12 @@ fn what_is_right_passes() {
             "/schema/fields",
             json!([{"name": "d", "type": "decimal", "precision": 5, "scale": 2}]),
         ),
+        with(pipeline(), "/scaling", json!({"max": 1, "target": {"lagSeconds": 30}})),
+        with(
+            pipeline(),
+            "/scaling",
+            json!({"min": 2, "max": 2, "target": {"lagRecords": 1}}),
+        ),
     ] {
         assert_eq!(
             refused("streampipelines.yaml", spec.clone()),
@@ -103,6 +118,7 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
     };
     let field = |field: Value| json!([field]);
     let one_body = "set exactly one of filter, map, flatMap, groupBy and window";
+    let one_target = "set exactly one of lagRecords and lagSeconds";
     let decimal_scale = "type decimal needs scale, and only decimal has scale";
     vec![
         ("/schema", Value::Null, "schema is required for a kafka source"),
@@ -173,6 +189,17 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             json!([{"name": "out", "kafka": {"topic": "out", "create": false, "partitions": 3}}]),
             "partitions, replicationFactor and retention are for topics that are created",
         ),
+        (
+            "/scaling",
+            json!({"min": 3, "max": 2, "target": {"lagRecords": 1}}),
+            "min must not be above max",
+        ),
+        ("/scaling", json!({"max": 2, "target": {}}), one_target),
+        (
+            "/scaling",
+            json!({"max": 2, "target": {"lagRecords": 1, "lagSeconds": 1}}),
+            one_target,
+        ),
     ]
 }
 
@@ -192,6 +219,38 @@ fn what_is_wrong_is_refused_with_its_message() {
         refused("windowaggregations.yaml", keyed),
         ["schema and key come from the referenced pipeline"]
     );
+}
+
+const CLASS_STAYS: &str = "className cannot be changed: a claim keeps its class";
+const ACCESS_MODE_STAYS: &str = "accessMode cannot be changed: a claim keeps its access modes";
+
+#[test]
+fn a_claim_keeps_its_class_and_its_access_mode() {
+    let storage = |storage: Value| with(pipeline(), "/checkpoint", json!({ "storage": storage }));
+    let fast = || storage(json!({"className": "fast"}));
+    let one_node = || storage(json!({"accessMode": "ReadWriteOnce"}));
+    for (old, new, expected) in [
+        (fast(), storage(json!({"className": "slow"})), vec![CLASS_STAYS]),
+        (fast(), storage(json!({})), vec![CLASS_STAYS]),
+        (storage(json!({})), fast(), vec![CLASS_STAYS]),
+        (one_node(), storage(json!({})), vec![ACCESS_MODE_STAYS]),
+        (storage(json!({})), one_node(), vec![ACCESS_MODE_STAYS]),
+        (
+            fast(),
+            storage(json!({"className": "fast", "size": "2Gi", "reclaim": "Delete"})),
+            vec![],
+        ),
+        (
+            storage(json!({})),
+            storage(json!({"accessMode": "ReadWriteMany"})),
+            vec![],
+        ),
+        (pipeline(), fast(), vec![]),
+        (fast(), pipeline(), vec![]),
+    ] {
+        let change = format!("{} to {}", old["checkpoint"], new["checkpoint"]);
+        assert_eq!(change_refused("streampipelines.yaml", old, new), expected, "{change}");
+    }
 }
 
 #[test]
@@ -216,7 +275,9 @@ fn every_message_of_a_stream_pipeline_is_tried() {
     messages(&schema("streampipelines.yaml"), &mut declared);
     let tried: BTreeSet<String> = wrong_pipelines()
         .into_iter()
-        .map(|(_, _, message)| message.to_owned())
+        .map(|(_, _, message)| message)
+        .chain([CLASS_STAYS, ACCESS_MODE_STAYS])
+        .map(str::to_owned)
         .collect();
     assert_eq!(declared, tried);
 }

@@ -97,7 +97,7 @@ impl Broker {
                 &text,
                 &options.host,
                 secure,
-                &certificates::make(&data.path().join("tls"))?.server,
+                &certificates::make(&data.path().join("tls"), &options.host)?.server,
             );
         }
         for (name, value) in &options.settings {

@@ -1,6 +1,7 @@
 //! A certificate authority and a server certificate for one test, made with the `openssl` program.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,8 +15,8 @@ pub struct Certificates {
     pub server: PathBuf,
 }
 
-/// Makes an authority and a certificate for `localhost` and `127.0.0.1`, good for two days, in `dir`.
-pub fn make(dir: &Path) -> Result<Certificates> {
+/// Makes an authority and a certificate for `localhost`, `127.0.0.1` and `host`, good for two days, in `dir`.
+pub fn make(dir: &Path, host: &str) -> Result<Certificates> {
     fs::create_dir_all(dir)?;
     let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     openssl(
@@ -53,7 +54,11 @@ pub fn make(dir: &Path) -> Result<Certificates> {
         ]
         .concat(),
     )?;
-    fs::write(dir.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n")?;
+    let kind = if host.parse::<IpAddr>().is_ok() { "IP" } else { "DNS" };
+    fs::write(
+        dir.join("names"),
+        format!("subjectAltName=DNS:localhost,IP:127.0.0.1,{kind}:{host}\n"),
+    )?;
     openssl(
         dir,
         &[
@@ -83,7 +88,7 @@ pub fn make(dir: &Path) -> Result<Certificates> {
     })
 }
 
-fn openssl(dir: &Path, arguments: &[&str]) -> Result<()> {
+pub(crate) fn openssl(dir: &Path, arguments: &[&str]) -> Result<()> {
     let output = Command::new("openssl")
         .args(arguments)
         .current_dir(dir)

@@ -13,6 +13,22 @@ pub mod broker;
 
 pub mod client;
 
+pub mod cluster;
+
+pub mod images;
+
+pub mod kubectl;
+
+pub mod api_proxy;
+
+pub mod installation;
+
+pub mod operator;
+
+pub mod children;
+
+pub mod load;
+
 pub mod manifest;
 
 pub mod programs;

@@ -1,6 +1,7 @@
 //! The manifests of `examples/`, changed in what a test must choose: broker, topics, group, checkpoint interval. What a
 //! test checks is thereby what a reader of the examples gets.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,13 @@ impl Manifest {
     /// Writes the manifest to `path`, as JSON, which is YAML too.
     pub fn save(&self, path: &Path) -> Result<()> {
         fs::write(path, serde_json::to_vec_pretty(&self.object)?).with_context(|| path.display().to_string())
+    }
+}
+
+/// As JSON, which is YAML too.
+impl fmt::Display for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.object)
     }
 }
 

@@ -108,10 +108,23 @@ impl Process {
         Ok(())
     }
 
+    /// Sends SIGSTOP: it stands still until [`Self::signal_continue`].
+    pub fn signal_stop(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Sends SIGCONT.
+    pub fn signal_continue(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        kill_process(Pid::from_child(&self.child), signal).with_context(|| format!("{signal:?} to {}", self.name))
+    }
+
     /// Sends SIGTERM and waits at most `within` for the end.
     pub fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
-        kill_process(Pid::from_child(&self.child), Signal::TERM)
-            .with_context(|| format!("SIGTERM to {}", self.name))?;
+        self.signal(Signal::TERM)?;
         self.wait(within)
     }
 

@@ -159,7 +159,7 @@ fn wrong_password_is_named() {
 #[test]
 fn unknown_authority_is_named() {
     let other = tempfile::tempdir().unwrap();
-    let secrets = secrets(&certificates::make(other.path()).unwrap().ca, PASSWORD);
+    let secrets = secrets(&certificates::make(other.path(), "127.0.0.1").unwrap().ca, PASSWORD);
     let said = refused("unknown-authority", &secrets).to_lowercase();
     assert!(said.contains("certificate") || said.contains("ssl"), "{said}");
 }

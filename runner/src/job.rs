@@ -14,6 +14,7 @@ use millrace_service::{Health, Shutdown};
 use crate::error::Error;
 use crate::kafka;
 use crate::metrics::Metrics;
+use crate::status::{Status, TroubleKind};
 use crate::worker::Worker;
 
 /// Longest wait for something to do, and so longest reaction to a stop signal.
@@ -33,6 +34,8 @@ pub struct Job {
     pub state_dir: PathBuf,
     /// What it counts.
     pub metrics: Arc<Metrics>,
+    /// What it says of itself.
+    pub status: Arc<Status>,
     /// What it tells the probes.
     pub health: Health,
     /// When to stop.
@@ -65,8 +68,10 @@ impl Job {
             });
             self.health.set_ready(false);
             self.health.beat();
+            self.status.no_partitions();
             match outcome {
                 Err(Error::Away(why)) if was_there => {
+                    self.status.trouble(TroubleKind::BrokerUnreachable, &why);
                     tracing::warn!(%why, "trying again in {pause:?}");
                     self.shutdown.wait(pause);
                     pause = (pause * 2).min(RETRY_PAUSE.1);
@@ -82,7 +87,8 @@ impl Job {
         let connector = kafka::connect(self.program.plan(), &self.settings)?;
         let partitions = connector.source_partitions()?;
         let (program, metrics) = (Arc::clone(&self.program), Arc::clone(&self.metrics));
-        let mut worker = Worker::open(connector, store, program, metrics, &self.runner_id)?;
+        let status = Arc::clone(&self.status);
+        let mut worker = Worker::open(connector, store, program, metrics, status, &self.runner_id)?;
         let ends = match until {
             Until::Stopped => None,
             Until::End => Some(worker.ends(&partitions)?),

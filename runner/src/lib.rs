@@ -22,13 +22,19 @@ mod commit;
 
 pub mod metrics;
 
+mod status;
+
+pub mod last_words;
+
 pub use error::Error;
 pub use job::{Job, Until};
 pub use output::Routes;
 pub use settings::Settings;
+pub use status::{Status, TroubleKind};
 pub use worker::Worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use millrace_engine::Program;
@@ -37,6 +43,13 @@ use millrace_service::{Admin, Health, Shutdown};
 use prometheus::Registry;
 
 use crate::metrics::Metrics;
+
+/// How long a last commit may take after a stop signal, well below the time that a pod gets.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(10);
+/// The same where something is wrong, so that it will hardly succeed.
+const GOODBYE_IN_TROUBLE: Duration = Duration::from_secs(3);
+/// How long anyone may still be answered at the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// Runs until shutdown is requested or a person must act.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
@@ -47,6 +60,7 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
     let job = Job {
         program: Arc::new(Program::compile(Arc::clone(&plan)).map_err(anyhow::Error::msg)?),
         settings: kafka::settings(&plan, &runner_id, settings.secrets_dir.clone()),
+        status: Arc::new(Status::new(&runner_id)),
         runner_id,
         state_dir: settings.state_dir.clone(),
         metrics: Arc::new(Metrics::register(&plan, &registry)?),
@@ -57,17 +71,49 @@ pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", settings.admin))?;
     tracing::info!("admin listening on {}", admin.address());
-    let serving = tokio::spawn(admin.serve(registry, health, shutdown.clone()));
+    let status = Arc::clone(&job.status);
+    let admin = admin.with_json(millrace_report::PATH, {
+        let status = Arc::clone(&status);
+        move || serde_json::to_string(&status.report()).expect("a report is plain data")
+    });
+    let mut serving = tokio::spawn(admin.serve(registry, health, shutdown.clone()));
 
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
         // Nobody listens only if the process is ending anyway.
         let _ = ended.send(job.run(Until::Stopped, &mut || {}));
     })?;
-    let outcome = end.await.context("the worker thread panicked")?;
+    let outcome = tokio::select! {
+        outcome = end => outcome.context("the worker thread panicked")?,
+        () = out_of_patience(&shutdown, &status) => {
+            tracing::warn!("stopping without a last commit: what was not committed is done again by the next runner");
+            Ok(())
+        }
+    };
     shutdown.request();
-    serving.await??;
+    // A client that keeps its connection open must not keep the process.
+    if let Ok(served) = tokio::time::timeout(LAST_ANSWERS, &mut serving).await {
+        served??;
+    }
     outcome.map_err(anyhow::Error::from)
+}
+
+/// Returns when a runner that was told to stop has tried for long enough, which is not long where something is wrong: a
+/// broker that is away would keep it for minutes.
+async fn out_of_patience(shutdown: &Shutdown, status: &Status) {
+    shutdown.requested().await;
+    let told = tokio::time::Instant::now();
+    loop {
+        let patience = if status.is_well() {
+            LONGEST_GOODBYE
+        } else {
+            GOODBYE_IN_TROUBLE
+        };
+        if told.elapsed() >= patience {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// The plan of the first object in the plan file, which its other objects may serve as sources.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use millrace_runner::Settings;
+use millrace_runner::{Settings, last_words};
 use millrace_service::{Shutdown, init_logs};
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,6 +15,7 @@ async fn main() -> ExitCode {
         tracing::error!(%error, "cannot listen for signals");
         return ExitCode::FAILURE;
     }
+    let termination_log = settings.termination_log.clone();
     match millrace_runner::run(settings, shutdown).await {
         Ok(()) => {
             tracing::info!("stopped");
@@ -22,6 +23,9 @@ async fn main() -> ExitCode {
         }
         Err(error) => {
             tracing::error!("{error:#}");
+            if let Some(path) = termination_log {
+                last_words::leave(&path, &error);
+            }
             ExitCode::FAILURE
         }
     }

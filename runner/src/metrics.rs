@@ -21,6 +21,8 @@ pub struct Metrics {
     pub read: IntCounter,
     /// Records written to each sink's topic, counted once however many sinks there are.
     pub written: IntCounter,
+    /// How many sinks each of them goes to.
+    sinks: u64,
     /// Rows that each operator passed on.
     pub passed: Vec<IntCounter>,
     /// Dead letters.
@@ -80,6 +82,7 @@ impl Metrics {
         Ok(Self {
             read: events.with_label_values(&[SOURCE]),
             written: events.with_label_values(&[SINK]),
+            sinks: plan.sinks.len() as u64,
             passed,
             dead: new.per_operator("stream_dead_letters_total", "Records written to the dead-letter topic.")?,
             late: new.per_operator(
@@ -122,6 +125,11 @@ impl Metrics {
             )?,
             errors: error_counters(plan, &errors),
         })
+    }
+
+    /// Records written, each counted once a sink.
+    pub fn written_to_sinks(&self) -> u64 {
+        self.written.get() * self.sinks
     }
 
     /// Counts one rejected record.

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use millrace_connect::store::{CheckpointStore, Place, Reference, StoreError};
+use millrace_connect::store::{self, CheckpointStore, Place, Reference, StoreError};
 use millrace_connect::{Committed, Consumer, Partition};
 use millrace_engine::checkpoint::Checkpoint;
 use millrace_engine::{Chain, Program};
-use millrace_plan::{Plan, Start};
+use millrace_plan::{LostState, OperatorName, Plan, Start};
 
 use crate::error::Error;
 use crate::task::Task;
@@ -80,19 +80,59 @@ impl<S: CheckpointStore> Recovery<'_, S> {
         };
         let mut task = Task::fresh(place, self.program, committed.offset);
         if let Reference::Checkpoint(checkpoint) = &reference {
-            let bytes = self
-                .store
-                .load(&task.place, checkpoint)
-                .map_err(|why| unusable(&at, &why))?;
-            self.load(&mut task.chain, &task.place, committed.offset, &bytes)
-                .map_err(|why| Error::Stop(format!("{at}: checkpoint {}: {why}", checkpoint.id)))?;
+            // What is dropped must leave the committed metadata soon, as long as the spec allows to drop it.
+            task.changed = match self.is_out_of_reach(&task.place)? {
+                true => self.do_without(checkpoint, &at)?,
+                false => self.load(&mut task, checkpoint, &at)?,
+            };
         }
         tracing::info!(topic = %task.place.topic, partition = task.place.partition, offset = committed.offset, %reference, "resuming a partition");
         task.committed = Some((committed.offset, reference));
         Ok(task)
     }
 
-    fn load(&self, chain: &mut Chain, place: &Place, offset: i64, bytes: &[u8]) -> Result<(), String> {
+    /// Whether the plan remembers nothing and its directory has never seen a commit: a pipeline that became stateless no
+    /// longer has its volume.
+    fn is_out_of_reach(&self, place: &Place) -> Result<bool, Error> {
+        if self.program.plan().is_stateful() {
+            return Ok(false);
+        }
+        let was_committed = self.store.was_committed(place);
+        was_committed
+            .map(|was| !was)
+            .map_err(|why| Error::Stop(why.to_string()))
+    }
+
+    /// Goes on without a checkpoint that is out of reach, if the spec allows to drop state at all. Whose state it is can only
+    /// be told by who still has the volume.
+    fn do_without(&self, checkpoint: &store::Checkpoint, at: &str) -> Result<bool, Error> {
+        let plan = self.program.plan();
+        if plan.droppable.is_empty() {
+            return Err(Error::Stop(format!(
+                "{at}: there is state in checkpoint {}, and the spec remembers nothing. Take the change of the spec back, or \
+                 let the state be thrown away: name its operators in `onStateChange.drop`",
+                checkpoint.id
+            )));
+        }
+        let operators: Vec<&str> = plan.droppable.iter().map(OperatorName::as_str).collect();
+        tracing::warn!(checkpoint = %checkpoint.id, operators = operators.join(", "), "{at}: state is thrown away, as the spec allows");
+        Ok(true)
+    }
+
+    /// Loads a checkpoint into a task; returns whether some of it was thrown away.
+    fn load(&mut self, task: &mut Task, checkpoint: &store::Checkpoint, at: &str) -> Result<bool, Error> {
+        let loaded = self.store.load(&task.place, checkpoint);
+        let bytes = loaded.map_err(|why| unusable(at, &why))?;
+        let dropped = self
+            .restore(&mut task.chain, &task.place, task.position, &bytes)
+            .map_err(|why| Error::Stop(format!("{at}: checkpoint {}: {why}", checkpoint.id)))?;
+        for LostState { operator, why } in &dropped {
+            tracing::warn!(operator, why, "{at}: state is thrown away, as the spec allows");
+        }
+        Ok(!dropped.is_empty())
+    }
+
+    fn restore(&self, chain: &mut Chain, place: &Place, offset: i64, bytes: &[u8]) -> Result<Vec<LostState>, String> {
         let checkpoint = Checkpoint::decode(bytes).map_err(|why| why.to_string())?;
         let found = &checkpoint.identity;
         let same = [

@@ -27,9 +27,12 @@ pub struct Settings {
     /// same name takes the first one's place. Default: the host name.
     #[arg(long, value_name = "ID", env = "MILLRACE_RUNNER_ID")]
     pub runner_id: Option<String>,
-    /// Address for /healthz, /readyz and /metrics; port 0 takes any free port.
+    /// Address for /healthz, /readyz, /metrics and /status; port 0 takes any free port.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9464")]
     pub admin: SocketAddr,
+    /// File for one last sentence where the runner ends because a person must act, as Kubernetes shows it with the pod.
+    #[arg(long, value_name = "FILE")]
+    pub termination_log: Option<PathBuf>,
     /// How log lines are written. RUST_LOG sets the level.
     #[arg(long, value_enum, default_value = "json")]
     pub log: LogFormat,

@@ -18,6 +18,10 @@ pub struct Task {
     pub committed: Option<(i64, Reference)>,
     /// Whether state changed since then.
     pub changed: bool,
+    /// Milliseconds since the epoch at which the latest commit was acknowledged to this runner.
+    pub committed_at: Option<i64>,
+    /// Records read since the runner was given the partition.
+    pub read: u64,
 }
 
 impl Task {
@@ -29,6 +33,8 @@ impl Task {
             position,
             committed: None,
             changed: false,
+            committed_at: None,
+            read: 0,
         }
     }
 

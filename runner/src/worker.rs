@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::output::{Origin, Output, Routes};
 use crate::recover::Recovery;
+use crate::status::{Status, TroubleKind};
 use crate::task::Task;
 
 type RecordsOf<C> = <<C as Connector>::Consumer as Consumer>::Records;
@@ -32,6 +33,7 @@ pub struct Worker<C: Connector, S> {
     transactional_id: String,
     routes: Routes,
     metrics: Arc<Metrics>,
+    status: Arc<Status>,
     cluster_id: String,
     consumer: C::Consumer,
     producer: C::Producer,
@@ -41,6 +43,7 @@ pub struct Worker<C: Connector, S> {
     next_commit: Instant,
     uncommitted_since: Option<Instant>,
     last_commit: Option<Instant>,
+    next_observation: Instant,
 }
 
 impl<C: Connector, S: CheckpointStore> Worker<C, S> {
@@ -51,6 +54,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         store: S,
         program: Arc<Program>,
         metrics: Arc<Metrics>,
+        status: Arc<Status>,
         runner_id: &str,
     ) -> Result<Self, Error> {
         let plan = program.plan();
@@ -60,6 +64,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         let mut consumer = connector.open_consumer()?;
         let cluster_id = consumer.cluster_id()?;
         let membership = consumer.membership()?;
+        status.well();
         Ok(Self {
             transactional_id,
             routes,
@@ -68,6 +73,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             store,
             program,
             metrics,
+            status,
             cluster_id,
             consumer,
             producer,
@@ -76,6 +82,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             effects: Effects::default(),
             uncommitted_since: None,
             last_commit: None,
+            next_observation: Instant::now(),
         })
     }
 
@@ -88,21 +95,36 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             Event::Revoked { partitions, lost } => self.give(&partitions, lost).map(|()| true)?,
             Event::Records(records) => self.process(&records).map(|()| true)?,
         };
-        if Instant::now() >= self.next_commit {
+        let now = Instant::now();
+        if now >= self.next_commit {
             self.commit()?;
+        }
+        if now >= self.next_observation {
+            self.observe();
         }
         Ok(found)
     }
 
     /// Commits everything done so far, if anything was done.
     pub fn commit(&mut self) -> Result<(), Error> {
+        match self.try_commit()? {
+            None => Ok(()),
+            Some(failed) => {
+                tracing::warn!(%failed, "starting again from what was committed");
+                self.start_again()
+            }
+        }
+    }
+
+    /// Returns the failure after which this worker's producer and tasks must not be used any more.
+    fn try_commit(&mut self) -> Result<Option<CommitError>, Error> {
         self.next_commit = Instant::now() + self.program.plan().checkpoint_interval;
-        self.observe();
         if !self.producer.has_open_transaction() && !self.tasks.values().any(Task::needs_commit) {
-            return Ok(());
+            self.status.well();
+            return Ok(None);
         }
         let Some(durable) = self.checkpoint()? else {
-            return Ok(());
+            return Ok(None);
         };
         let started = Instant::now();
         let bytes: usize = durable.iter().map(Checkpointed::bytes).sum();
@@ -111,12 +133,12 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 self.metrics.checkpoint_seconds.observe(started.elapsed().as_secs_f64());
                 self.metrics.checkpoint_bytes.set(bytes as f64);
                 self.acknowledge(acknowledged);
-                Ok(())
+                Ok(None)
             }
             Err(CommitError::Fenced(why)) => Err(Error::Fenced(why)),
             Err(failed @ (CommitError::Aborted(_) | CommitError::Indefinite(_))) => {
-                tracing::warn!(%failed, "starting again from what was committed");
-                self.start_again()
+                self.status.trouble(TroubleKind::CommitFailed, &failed.to_string());
+                Ok(Some(failed))
             }
         }
     }
@@ -145,11 +167,15 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         self.commit()
     }
 
-    /// Commits and leaves the group.
+    /// Commits and leaves the group. A commit that fails is not tried again: the next owner of the partitions does.
     pub fn leave(mut self) -> Result<(), Error> {
-        let committed = self.commit();
+        let committed = self.try_commit();
+        self.observe();
         self.consumer.close();
-        committed
+        match committed? {
+            None => Ok(()),
+            Some(failed) => Err(Error::Away(format!("the last commit: {failed}"))),
+        }
     }
 
     /// The end of each partition right now, given how many partitions each source topic has.
@@ -221,6 +247,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             self.effects.clear();
             task.chain.step(Input::Records(&input), &mut self.effects);
             task.changed = true;
+            task.read += input.len() as u64;
             self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
             self.metrics.read.inc_by(input.len() as u64);
             for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
@@ -251,6 +278,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         match Error::from(error) {
             Error::Away(why) => {
                 tracing::warn!(%why, "sending failed: starting again from what was committed");
+                self.status.trouble(TroubleKind::BrokerUnreachable, &why);
                 self.start_again()
             }
             stop => Err(stop),
@@ -281,7 +309,10 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             .map(|(partition, task)| (*partition, task.position))
             .collect();
         self.consumer.resume_at(&offsets)?;
-        self.tasks.extend(partitions.iter().copied().zip(tasks));
+        for (partition, mut task) in partitions.iter().zip(tasks) {
+            task.read = self.tasks.get(partition).map_or(0, |before| before.read);
+            self.tasks.insert(*partition, task);
+        }
         Ok(())
     }
 
@@ -294,6 +325,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 Err(error) if error.is_fatal() => return Err(Error::Stop(error.to_string())),
                 Err(error) => {
                     tracing::error!(%error, "no checkpoint, so no commit: trying again");
+                    self.status.trouble(TroubleKind::CheckpointFailed, &error.to_string());
                     self.next_commit = Instant::now() + DISK_PAUSE;
                     return Ok(None);
                 }

@@ -13,7 +13,7 @@ use millrace_connect::store::MemoryStore;
 use millrace_crds::manifest::Manifest;
 use millrace_engine::Program;
 use millrace_runner::metrics::Metrics;
-use millrace_runner::{Error, Worker};
+use millrace_runner::{Error, Status, Worker};
 
 type Runner = Worker<MemoryConnector, MemoryStore>;
 
@@ -115,7 +115,8 @@ impl World {
             plan.source.group.clone(),
         );
         let metrics = Arc::new(Metrics::register(plan, &prometheus::Registry::new()).unwrap());
-        let worker = Worker::open(connector, self.store.clone(), Arc::clone(&self.program), metrics, name).unwrap();
+        let (program, status) = (Arc::clone(&self.program), Arc::new(Status::new(name)));
+        let worker = Worker::open(connector, self.store.clone(), program, metrics, status, name).unwrap();
         self.workers.insert(name, worker);
     }
 

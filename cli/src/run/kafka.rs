@@ -9,7 +9,7 @@ use millrace_connect::kafka::Settings;
 use millrace_engine::Program;
 use millrace_plan::Plan;
 use millrace_runner::metrics::Metrics;
-use millrace_runner::{Job, Until, kafka};
+use millrace_runner::{Job, Status, Until, kafka};
 use millrace_service::{Health, LogFormat, Shutdown, init_logs};
 
 use super::Arguments;
@@ -42,6 +42,7 @@ pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
             request_timeout: PATIENCE,
             ..kafka::settings(&plan, &arguments.runner_id, arguments.secrets_dir.clone())
         },
+        status: Arc::new(Status::new(&arguments.runner_id)),
         runner_id: arguments.runner_id.clone(),
         state_dir,
         metrics: Arc::new(Metrics::register(&plan, &prometheus::Registry::new())?),

@@ -12,7 +12,7 @@ use millrace_connect::store::MemoryStore;
 use millrace_engine::Program;
 use millrace_plan::{Plan, TopicName};
 use millrace_runner::metrics::Metrics;
-use millrace_runner::{Routes, Worker};
+use millrace_runner::{Routes, Status, Worker};
 use serde_json::json;
 
 use super::lines::{Lines, create};
@@ -33,8 +33,16 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
     let mut lines = Lines::open(&arguments.input)?;
     let mut results = Results::open(&plan, arguments)?;
     let broker = broker(&plan, arguments.partitions);
+    let status = Arc::new(Status::new("local"));
     let connector = MemoryConnector::new(broker.clone(), plan.source.topics.clone(), plan.source.group.clone());
-    let mut worker = Worker::open(connector, MemoryStore::new(), program, Arc::clone(&metrics), "local")?;
+    let mut worker = Worker::open(
+        connector,
+        MemoryStore::new(),
+        program,
+        Arc::clone(&metrics),
+        status,
+        "local",
+    )?;
     let mut keys = Keys::new(&plan);
     let source = plan.source.topics[0].as_str();
     let mut report = Report::start();

@@ -7,6 +7,9 @@
     reason = "helpers of tests are tests"
 )]
 
+#[path = "kafka/inspect.rs"]
+mod inspect;
+
 use millrace_connect::kafka::{KafkaConnector, KafkaConsumer, KafkaProducer, KafkaRecords, Settings};
 use millrace_connect::{
     CommitError, Connector, Consumer, Delivered, Event, Fault, Partition, Position, Producer, Records, SendError, Start,

@@ -2,6 +2,7 @@
 
 mod emit;
 mod flow;
+mod memory;
 mod program;
 mod reject;
 
@@ -13,10 +14,11 @@ use millrace_plan::Plan;
 use crate::batch::Batch;
 use crate::chain::emit::Emitter;
 use crate::chain::flow::Flow;
+use crate::chain::memory::State;
+pub use crate::chain::memory::StateSize;
 pub use crate::chain::program::Program;
 use crate::chain::program::Step;
 use crate::chain::reject::Rejecter;
-use crate::checkpoint::Section;
 use crate::effects::{Effects, Reason};
 use crate::operators::group::GroupOperator;
 use crate::operators::window::WindowOperator;
@@ -41,24 +43,6 @@ pub struct Chain {
     states: Vec<State>,
     emitter: Emitter,
     rejecter: Rejecter,
-}
-
-/// What an operator remembers between steps.
-enum State {
-    None,
-    Group(GroupOperator),
-    Window(WindowOperator),
-}
-
-/// How much a chain remembers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StateSize {
-    /// Groups, over all windows.
-    pub groups: usize,
-    /// Open windows.
-    pub windows: usize,
-    /// Estimated bytes.
-    pub bytes: usize,
 }
 
 impl Chain {
@@ -190,78 +174,6 @@ impl Chain {
     /// The partition's watermark, or None before the first record.
     pub fn watermark(&self) -> Option<i64> {
         self.watermark.newest().map(|_| self.watermark.current())
-    }
-
-    /// How much is remembered.
-    pub fn state_size(&self) -> StateSize {
-        self.states
-            .iter()
-            .fold(StateSize::default(), |size, state| match state {
-                State::None => size,
-                State::Group(group) => StateSize {
-                    groups: size.groups + group.groups(),
-                    bytes: size.bytes + group.bytes(),
-                    ..size
-                },
-                State::Window(window) => StateSize {
-                    groups: size.groups + window.groups(),
-                    windows: size.windows + window.windows(),
-                    bytes: size.bytes + window.bytes(),
-                },
-            })
-    }
-
-    /// What a checkpoint must hold of event time.
-    pub fn newest_event_time(&self) -> Option<i64> {
-        self.watermark.newest()
-    }
-
-    /// What a checkpoint must hold of each operator that remembers something.
-    pub fn save(&self) -> Vec<Section> {
-        let section = |(position, state): (usize, &State)| {
-            let operator = &self.program.plan().operators[position];
-            let mut bytes = Vec::new();
-            let kind = match state {
-                State::None => return None,
-                State::Group(group) => {
-                    group.save(&mut bytes);
-                    "groupBy"
-                }
-                State::Window(window) => {
-                    window.save(&mut bytes);
-                    "window"
-                }
-            };
-            Some(Section {
-                operator: operator.name.as_str().to_owned(),
-                kind: kind.to_owned(),
-                bytes,
-            })
-        };
-        self.states.iter().enumerate().filter_map(section).collect()
-    }
-
-    /// Takes over what a checkpoint held. Every section must find its operator: state is never lost in silence.
-    pub fn load(&mut self, newest_event_time: Option<i64>, sections: &[Section]) -> Result<(), String> {
-        self.watermark.restore(newest_event_time);
-        for section in sections {
-            let name = &section.operator;
-            let found = self
-                .program
-                .plan()
-                .operators
-                .iter()
-                .position(|operator| operator.name.as_str() == name);
-            let loaded = match (found.map(|position| &mut self.states[position]), section.kind.as_str()) {
-                (Some(State::Group(group)), "groupBy") => group.load(&section.bytes),
-                (Some(State::Window(window)), "window") => window.load(&section.bytes),
-                (_, kind) => Err(format!(
-                    "the checkpoint holds state of the {kind} operator `{name}`, which the spec no longer has"
-                )),
-            };
-            loaded.map_err(|why| format!("state of operator `{name}`: {why}"))?;
-        }
-        Ok(())
     }
 }
 

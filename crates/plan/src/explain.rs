@@ -2,6 +2,7 @@
 
 mod numbers;
 mod steps;
+mod workload;
 
 use std::fmt::Write;
 
@@ -17,6 +18,7 @@ pub fn explain(plan: &Plan) -> String {
     state(plan, &mut text);
     writes(plan, &mut text);
     delivery(plan, &mut text);
+    workload::describe(plan, &mut text);
     text
 }
 
@@ -178,6 +180,14 @@ fn state(plan: &Plan, text: &mut String) {
             "State",
             &format!("none but the position in each partition; {owner}"),
         ),
+    }
+    if !plan.droppable.is_empty() {
+        let names = quoted(&plan.droppable);
+        line(
+            text,
+            "",
+            &format!("a change of the spec may throw away the state of {names}"),
+        );
     }
 }
 

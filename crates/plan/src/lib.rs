@@ -13,10 +13,12 @@ mod problem;
 mod prune;
 mod sink;
 mod source;
+mod state;
 mod suggest;
 mod validate;
 mod walk;
 mod window;
+mod workload;
 
 pub use explain::explain;
 pub use expression::Expression;
@@ -29,9 +31,12 @@ pub use sink::{Sink, Topic};
 pub use source::{
     Connection, EventTime, InputKey, Sasl, SecretKey, Security, Source, Start, TimeOrigin, TimeUnit, Tls,
 };
-pub use validate::validate;
+pub use state::{LostState, OperatorState, difference, shape};
+pub use suggest::closest;
+pub use validate::{parse_duration, validate};
 pub use walk::visit_expressions;
 pub use window::{Aggregate, AggregateFunction, Tumbling, Window};
+pub use workload::{Resources, Scaling, ScalingTarget, Storage, Workload};
 
 use std::time::Duration;
 
@@ -66,6 +71,10 @@ pub struct Plan {
     pub checkpoint_interval: Duration,
     /// Checkpoint files to keep per partition.
     pub checkpoint_retain: u16,
+    /// Operators whose state may be thrown away.
+    pub droppable: Vec<OperatorName>,
+    /// How it stands on a cluster; nothing for a runner.
+    pub workload: Workload,
 }
 
 impl Plan {

@@ -147,7 +147,11 @@ fn object(document: Value) -> Result<Manifest, Vec<Problem>> {
     typed(kind, document).map_err(|error| vec![problem("", error.to_string())])
 }
 
-fn typed(kind: &str, document: Value) -> serde_json::Result<Manifest> {
+/// The status is not looked at: it is the controller's, and may be that of another version of Millrace.
+fn typed(kind: &str, mut document: Value) -> serde_json::Result<Manifest> {
+    if let Some(members) = document.as_object_mut() {
+        members.remove("status");
+    }
     Ok(match kind {
         "WindowAggregation" => Manifest::WindowAggregation(Box::new(serde_json::from_value(document)?)),
         _ => Manifest::StreamPipeline(Box::new(serde_json::from_value(document)?)),

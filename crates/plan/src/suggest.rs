@@ -1,7 +1,7 @@
 //! What was probably meant. Wording only: nothing is ever accepted because it is close to something known.
 
 /// The candidate that `word` is most likely a slip of: other case, other separators, or few letters away.
-pub(crate) fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(word);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {

@@ -17,6 +17,7 @@ mod scope;
 mod source;
 mod steps;
 mod topics;
+mod workload;
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use millrace_crds::manifest::Manifest;
 use self::declared::Declared;
 use self::problems::Problems;
 use crate::names::is_dns_name;
-use crate::{Plan, Problem, StateId, prune};
+use crate::{Plan, Problem, StateId, prune, state};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
@@ -38,6 +39,11 @@ const DEFAULT_RETAIN: u16 = 3;
 /// The errors are all problems that can be found at once, in the order of the YAML.
 pub fn validate(manifest: &Manifest, others: &[Manifest]) -> Result<Plan, Vec<Problem>> {
     whole(manifest, others, &[]).map(prune::prune)
+}
+
+/// Reads a duration as it is written in a spec: a whole number and `ms`, `s`, `m`, `h` or `d`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text)
 }
 
 /// The plan with all declared fields. `trail` holds the names of the pipelines that led here.
@@ -58,6 +64,8 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
     let operators = steps::check(&declared, input.clone(), &key, &mut problems);
     let topics = topics::check(&declared, source.as_ref(), &mut problems);
     let (checkpoint_interval, checkpoint_retain) = checkpoint(&declared, &mut problems);
+    let droppable = problems.take("spec.onStateChange.drop", state::droppable(declared.droppable()));
+    let workload = workload::check(&declared, declared.is_stateful(), &mut problems);
 
     problems.into_result()?;
     const CHECKED: &str = "a part without problems is there";
@@ -77,6 +85,8 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
         late_records: topics.late_records,
         checkpoint_interval,
         checkpoint_retain,
+        droppable: droppable.expect(CHECKED),
+        workload,
     })
 }
 

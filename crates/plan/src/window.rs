@@ -61,3 +61,17 @@ pub enum AggregateFunction {
     /// Sample standard deviation: Float64.
     Stddev,
 }
+
+impl AggregateFunction {
+    /// As written in the spec.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Avg => "avg",
+            Self::Stddev => "stddev",
+        }
+    }
+}

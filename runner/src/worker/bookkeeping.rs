@@ -1,12 +1,13 @@
 //! What a worker notes about itself: what became permanent, and the gauges. Decides nothing.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use millrace_connect::store::CheckpointStore;
 use millrace_connect::{Connector, Consumer, Producer};
 
 use super::Worker;
 use crate::commit::Acknowledged;
+use crate::status::{self, Committed};
 
 impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     pub(super) fn acknowledge(&mut self, acknowledged: Acknowledged) {
@@ -16,12 +17,15 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 .observe((acknowledged.at - since).as_secs_f64());
         }
         self.last_commit = Some(acknowledged.at);
+        self.status.well();
+        let committed_at = Some(status::now());
         let keep = self.program.plan().checkpoint_retain;
         for (partition, offset, reference) in acknowledged.positions {
             let Some(task) = self.tasks.get_mut(&partition) else {
                 continue;
             };
             task.committed = Some((offset, reference));
+            task.committed_at = committed_at;
             task.changed = false;
             if let Some(checkpoint) = task.committed_checkpoint()
                 && let Err(error) = self.store.retain(&task.place, checkpoint, keep)
@@ -31,13 +35,15 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
     }
 
-    /// Brings the gauges up to date.
+    /// Brings the gauges and the status up to date.
     pub(super) fn observe(&mut self) {
+        self.next_observation = Instant::now() + status::EVERY;
         let metrics = &self.metrics;
         let wall = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let (mut groups, mut bytes) = (0, 0);
+        let mut partitions = Vec::with_capacity(self.tasks.len());
         for (partition, task) in &self.tasks {
             let size = task.chain.state_size();
             groups += size.groups;
@@ -48,6 +54,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 .watermark()
                 .map(|watermark| wall.as_secs_f64() - watermark as f64 / 1000.0);
             metrics.partition(task.place.topic.as_str(), partition.number, lag, delay);
+            partitions.push(status::partition(task, partition.number, lag));
         }
         metrics.state_groups.set(groups as f64);
         metrics.state_bytes.set(bytes as f64);
@@ -57,5 +64,11 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         metrics
             .checkpoint_age_seconds
             .set(self.last_commit.map_or(0.0, |at| at.elapsed().as_secs_f64()));
+        let ago = |at: Instant| status::now() - at.elapsed().as_millis() as i64;
+        let committed = Committed {
+            at: self.last_commit.map(ago),
+            waiting_since: self.uncommitted_since.map(ago),
+        };
+        self.status.publish(metrics, committed, partitions);
     }
 }

@@ -75,6 +75,26 @@ pub(super) fn reader(connection: &Connection, settings: &Settings) -> Result<Cli
     Ok(config)
 }
 
+/// Settings of a client that looks at a cluster from outside, for as long as the process lives: quick to see that brokers
+/// are back, and content with the first record of what it reads.
+pub(super) fn inspector(connection: &Connection, settings: &Settings) -> Result<ClientConfig, Error> {
+    let mut config = reader(connection, settings)?;
+    config
+        .set("reconnect.backoff.max.ms", "2000")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        // Says that there is no record, instead of letting us wait for one.
+        .set("enable.partition.eof", "true")
+        // At least as much as partitions are read at once: each counts as a message in one fetch request.
+        .set("queued.min.messages", "1000")
+        .set("queued.max.messages.kbytes", "64")
+        .set("fetch.queue.backoff.ms", "5")
+        .set("max.partition.fetch.bytes", "16384")
+        .set("fetch.wait.max.ms", "50");
+    Ok(config)
+}
+
 /// Settings of a member of `group`.
 pub(super) fn consumer(connection: &Connection, settings: &Settings, group: &GroupId) -> Result<ClientConfig, Error> {
     let mut config = reader(connection, settings)?;

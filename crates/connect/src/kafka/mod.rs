@@ -8,6 +8,7 @@
 //! source        KafkaConsumer      assignment   what is ours, and in which state      fetch, records   batches
 //! sink          KafkaProducer      transaction  how a commit ended
 //! connector     makes both
+//! inspect       Inspector          how far any group is behind, from outside
 //! ```
 
 mod assignment;
@@ -15,6 +16,7 @@ mod client;
 mod config;
 mod connector;
 mod fetch;
+mod inspect;
 mod lag;
 mod native;
 mod records;
@@ -26,6 +28,7 @@ mod watchdog;
 
 pub use config::Settings;
 pub use connector::KafkaConnector;
+pub use inspect::{Extent, InspectError, Inspector, Place};
 pub use records::{KafkaMembership, KafkaRecords};
 pub use sink::KafkaProducer;
 pub use source::KafkaConsumer;

@@ -1,6 +1,6 @@
 //! Safe wrappers over those parts of librdkafka that rust-rdkafka does not offer or makes slow: batches from the
-//! consumer's queue, one record at a time into a topic with its partition and timestamp, and transactions whose commit is
-//! not preceded by a slow flush.
+//! consumer's queue, one record at a time into a topic with its partition and timestamp, transactions whose commit is
+//! not preceded by a slow flush, and offsets of many partitions, or of any group, in one request.
 //!
 //! The only file with `unsafe`. What it relies on:
 //! - a client is thread safe and is destroyed last: whatever borrows from it ([`Fetched`], [`TopicHandle`], [`Queue`])
@@ -25,6 +25,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
+use sys::rd_kafka_admin_op_t as Operation;
 use sys::rd_kafka_resp_err_t as Code;
 
 /// What a client is for.
@@ -55,6 +56,19 @@ pub(super) struct Failure {
     pub(super) retriable: bool,
     /// The transaction must be aborted, and can be.
     pub(super) requires_abort: bool,
+}
+
+impl Failure {
+    /// What the code alone says.
+    fn of(code: RDKafkaErrorCode) -> Self {
+        Self {
+            code,
+            message: code.to_string(),
+            fatal: false,
+            retriable: false,
+            requires_abort: false,
+        }
+    }
 }
 
 impl Native {
@@ -169,13 +183,13 @@ impl Native {
         &self,
         partitions: &TopicPartitionList,
         timeout: Duration,
-    ) -> Result<Vec<CommittedRaw>, RDKafkaErrorCode> {
+    ) -> Result<Vec<OffsetRaw>, RDKafkaErrorCode> {
         // SAFETY: both pointers are valid; the elements are written before the call returns.
         code(unsafe { sys::rd_kafka_committed(self.ptr(), partitions.ptr(), millis(timeout)) })?;
         // SAFETY: the list outlives this function.
         Ok(unsafe { elements(partitions.ptr()) }
             .iter()
-            .map(CommittedRaw::of)
+            .map(OffsetRaw::of)
             .collect())
     }
 
@@ -192,6 +206,46 @@ impl Native {
         if let Err(error) = result {
             tracing::warn!(%error, "failed to leave the consumer group in an orderly way");
         }
+    }
+
+    // === Questions to the cluster that need no group ===
+
+    /// Asks for an offset of each partition, as a reader of committed records sees it. Which one, each element says:
+    /// [`OLDEST`] or [`END`].
+    pub(super) fn ask_offsets(
+        self: &Arc<Self>,
+        partitions: &TopicPartitionList,
+        timeout: Duration,
+    ) -> Result<Question, Failure> {
+        let queue = Queue::new(self)?;
+        let options = AdminOptions::new(self, Operation::RD_KAFKA_ADMIN_OP_LISTOFFSETS, timeout)?;
+        // SAFETY: all pointers are valid; list and options are copied.
+        unsafe {
+            let committed = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_COMMITTED;
+            outcome(sys::rd_kafka_AdminOptions_set_isolation_level(options.ptr(), committed))?;
+            sys::rd_kafka_ListOffsets(self.ptr(), partitions.ptr(), options.ptr(), queue.ptr.as_ptr());
+        }
+        Ok(Question(queue))
+    }
+
+    /// Asks for what `group` has committed for each partition. Transactions that are still open count for nothing.
+    pub(super) fn ask_committed(
+        self: &Arc<Self>,
+        group: &str,
+        partitions: &TopicPartitionList,
+        timeout: Duration,
+    ) -> Result<Question, Failure> {
+        let queue = Queue::new(self)?;
+        let options = AdminOptions::new(self, Operation::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, timeout)?;
+        let group = CString::new(group).map_err(|_| Failure::of(RDKafkaErrorCode::InvalidGroupId))?;
+        // SAFETY: all pointers are valid; group, list and options are copied, and what is made here is destroyed here.
+        unsafe {
+            let mut wanted = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), partitions.ptr());
+            let (queue, options) = (queue.ptr.as_ptr(), options.ptr());
+            sys::rd_kafka_ListConsumerGroupOffsets(self.ptr(), &raw mut wanted, 1, options, queue);
+            sys::rd_kafka_ListConsumerGroupOffsets_destroy(wanted);
+        }
+        Ok(Question(queue))
     }
 
     // === Producers ===
@@ -287,7 +341,111 @@ impl Native {
     }
 }
 
-/// The queue that carries everything for one member.
+/// In a question for offsets: the oldest record held.
+pub(super) const OLDEST: i64 = sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_EARLIEST as i64;
+/// In a question for offsets: behind the last committed record.
+pub(super) const END: i64 = sys::rd_kafka_OffsetSpec_t::RD_KAFKA_OFFSET_SPEC_LATEST as i64;
+
+/// A question that is on its way. Dropped, it is forgotten.
+pub(super) struct Question(Queue);
+
+impl Question {
+    /// Waits for the answer. The question's own time-out ends it; `limit` is for the case that it does not.
+    pub(super) fn answer(self, limit: Duration) -> Result<Vec<OffsetRaw>, Failure> {
+        // SAFETY: the queue lives; the event is ours until destroyed at the end, and what is read of it is copied before.
+        unsafe {
+            let event = sys::rd_kafka_queue_poll(self.0.ptr.as_ptr(), millis(limit));
+            if event.is_null() {
+                return Err(Failure::of(RDKafkaErrorCode::OperationTimedOut));
+            }
+            let answer = answer_in(event);
+            sys::rd_kafka_event_destroy(event);
+            answer
+        }
+    }
+}
+
+/// Reads an answer.
+///
+/// # Safety
+/// `event` is valid.
+unsafe fn answer_in(event: *mut sys::rd_kafka_event_t) -> Result<Vec<OffsetRaw>, Failure> {
+    // SAFETY: results belong to the event and live as long; arrays have the length that is told.
+    unsafe {
+        if let Err(code) = code(sys::rd_kafka_event_error(event)) {
+            let message = text_of(sys::rd_kafka_event_error_string(event)).into_owned();
+            return Err(Failure {
+                message,
+                ..Failure::of(code)
+            });
+        }
+        let mut count = 0;
+        let offsets = sys::rd_kafka_event_ListOffsets_result(event);
+        if !offsets.is_null() {
+            let infos = sys::rd_kafka_ListOffsets_result_infos(offsets, &raw mut count);
+            let infos = if count == 0 {
+                &[]
+            } else {
+                slice::from_raw_parts(infos, count)
+            };
+            let element = |info: &*const _| sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*info).as_ref();
+            return Ok(infos.iter().filter_map(element).map(OffsetRaw::of).collect());
+        }
+        let committed = sys::rd_kafka_event_ListConsumerGroupOffsets_result(event);
+        if committed.is_null() {
+            return Err(Failure::of(RDKafkaErrorCode::Inconsistent));
+        }
+        let groups = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(committed, &raw mut count);
+        let groups = if count == 0 {
+            &[]
+        } else {
+            slice::from_raw_parts(groups, count)
+        };
+        let mut found = Vec::new();
+        for group in groups {
+            let error = sys::rd_kafka_group_result_error(*group);
+            if !error.is_null() {
+                return Err(Failure {
+                    message: text_of(sys::rd_kafka_error_string(error)).into_owned(),
+                    ..Failure::of(sys::rd_kafka_error_code(error).into())
+                });
+            }
+            let partitions = elements(sys::rd_kafka_group_result_partitions(*group));
+            found.extend(partitions.iter().map(OffsetRaw::of));
+        }
+        Ok(found)
+    }
+}
+
+/// How a question is asked.
+struct AdminOptions(NonNull<sys::rd_kafka_AdminOptions_t>);
+
+impl AdminOptions {
+    fn new(client: &Native, operation: Operation, timeout: Duration) -> Result<Self, Failure> {
+        // SAFETY: the client lives; the result is ours. A text for the error is not wanted.
+        unsafe {
+            let options = NonNull::new(sys::rd_kafka_AdminOptions_new(client.ptr(), operation));
+            let options = Self(options.ok_or_else(|| Failure::of(RDKafkaErrorCode::Inconsistent))?);
+            let set = sys::rd_kafka_AdminOptions_set_request_timeout;
+            let set = code(set(options.ptr(), millis(timeout).max(1), ptr::null_mut(), 0));
+            set.map_err(Failure::of)?;
+            Ok(options)
+        }
+    }
+
+    fn ptr(&self) -> *mut sys::rd_kafka_AdminOptions_t {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for AdminOptions {
+    fn drop(&mut self) {
+        // SAFETY: ours.
+        unsafe { sys::rd_kafka_AdminOptions_destroy(self.ptr()) };
+    }
+}
+
+/// A queue of a client: the one that carries everything for a member, or one of our own.
 pub(super) struct Queue {
     ptr: NonNull<sys::rd_kafka_queue_t>,
     client: Arc<Native>,
@@ -297,6 +455,17 @@ pub(super) struct Queue {
 unsafe impl Send for Queue {}
 
 impl Queue {
+    /// An empty one.
+    pub(super) fn new(client: &Arc<Native>) -> Result<Self, Failure> {
+        // SAFETY: the client lives, and `client` keeps it alive.
+        let ptr = NonNull::new(unsafe { sys::rd_kafka_queue_new(client.ptr()) });
+        Ok(Self {
+            ptr: ptr.ok_or_else(|| Failure::of(RDKafkaErrorCode::Inconsistent))?,
+            client: Arc::clone(client),
+        })
+    }
+
+    /// The one that carries everything for a member.
     pub(super) fn of(client: &Arc<Native>) -> Option<Self> {
         // SAFETY: the client lives, and `client` keeps it alive.
         let ptr = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(client.ptr()) })?;
@@ -448,21 +617,61 @@ impl Message {
 /// A topic to write to.
 pub(super) struct TopicHandle {
     ptr: NonNull<sys::rd_kafka_topic_t>,
-    _client: Arc<Native>,
+    client: Arc<Native>,
 }
 
 // SAFETY: topics may be used from any thread.
 unsafe impl Send for TopicHandle {}
+// SAFETY: as above.
+unsafe impl Sync for TopicHandle {}
 
 impl TopicHandle {
     pub(super) fn open(client: &Arc<Native>, name: &str) -> Option<Self> {
         let name = CString::new(name).ok()?;
-        // SAFETY: the client lives, and `_client` keeps it alive; a null configuration means the default one.
+        // SAFETY: the client lives, and `client` keeps it alive; a null configuration means the default one.
         let ptr = unsafe { sys::rd_kafka_topic_new(client.ptr(), name.as_ptr(), ptr::null_mut()) };
         Some(Self {
             ptr: NonNull::new(ptr)?,
-            _client: Arc::clone(client),
+            client: Arc::clone(client),
         })
+    }
+
+    /// Reads a partition from `offset` until the result is dropped. Only for a client that is no member.
+    pub(super) fn read(self: Arc<Self>, partition: i32, offset: i64) -> Option<Reading> {
+        // A queue for each partition: ending one reading empties its queue.
+        let queue = Queue::new(&self.client).ok()?;
+        // SAFETY: topic and queue are of a client that lives.
+        let started =
+            unsafe { sys::rd_kafka_consume_start_queue(self.ptr.as_ptr(), partition, offset, queue.ptr.as_ptr()) };
+        (started == 0).then_some(Reading {
+            topic: self,
+            partition,
+            queue,
+        })
+    }
+}
+
+/// One partition that is read without a group.
+pub(super) struct Reading {
+    topic: Arc<TopicHandle>,
+    partition: i32,
+    queue: Queue,
+}
+
+impl Reading {
+    /// Waits for the next message.
+    pub(super) fn next(&self, timeout: Duration) -> Fetched {
+        let client = &self.queue.client;
+        let mut fetched = Fetched::empty(client);
+        client.fetch(&self.queue, timeout, 1, &mut fetched);
+        fetched
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // SAFETY: the topic lives, and reading was started.
+        unsafe { sys::rd_kafka_consume_stop(self.topic.ptr.as_ptr(), self.partition) };
     }
 }
 
@@ -503,9 +712,10 @@ impl Drop for GroupMetadata {
     }
 }
 
-/// What a group has committed for one partition. The metadata may be anything: other programs write there too.
+/// What was answered about one partition: what a group has committed for it, or where it begins or ends. The metadata
+/// may be anything: other programs write there too.
 #[derive(Debug)]
-pub(super) struct CommittedRaw {
+pub(super) struct OffsetRaw {
     pub(super) topic: String,
     pub(super) partition: i32,
     /// None: nothing is committed.
@@ -514,7 +724,7 @@ pub(super) struct CommittedRaw {
     pub(super) error: Option<RDKafkaErrorCode>,
 }
 
-impl CommittedRaw {
+impl OffsetRaw {
     fn of(element: &sys::rd_kafka_topic_partition_t) -> Self {
         // SAFETY: the list that `element` belongs to lives, and with it what its elements point to.
         let (topic, metadata) = unsafe {

@@ -8,7 +8,7 @@ use super::client::Rebalance;
 use super::config::Settings;
 use super::fetch::Tracked;
 use super::lag::behind;
-use super::native::{CommittedRaw, Failure, Native, Queue};
+use super::native::{Failure, Native, OffsetRaw, Queue};
 use super::records::{KafkaMembership, KafkaRecords};
 use super::watchdog::{pause, retire, within};
 use crate::{Committed, Consumer, Error, Event, Partition, Records, Start};
@@ -384,7 +384,7 @@ impl Consumer for KafkaConsumer {
 }
 
 impl KafkaConsumer {
-    fn committed_of(&self, partition: Partition, found: &[CommittedRaw]) -> Result<Option<Committed>, Error> {
+    fn committed_of(&self, partition: Partition, found: &[OffsetRaw]) -> Result<Option<Committed>, Error> {
         let topic = self.assignment.topic(partition)?;
         let of = found
             .iter()

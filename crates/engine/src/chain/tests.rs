@@ -250,6 +250,101 @@ fn a_record_behind_the_watermark_goes_to_the_late_records() {
     assert!(told[1].starts_with("!late late/Some(0) #3"), "{told:?}");
 }
 
+/// A chain for `after` that goes on from what a chain for `before` remembers after `values`.
+fn changed(before: &str, values: &[&str], after: &str) -> Result<(Chain, Vec<String>), String> {
+    let mut chain = chain(before);
+    step(&mut chain, values);
+    let mut next = Chain::new(program(after));
+    let dropped = next.load(chain.newest_event_time(), &chain.save())?;
+    Ok((next, dropped.iter().map(ToString::to_string).collect()))
+}
+
+const WINDOW: &str =
+    "[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]";
+
+#[test]
+fn an_operator_that_stays_keeps_its_state_whatever_changes_around_it() {
+    let group = |settings: &str, name: &str| {
+        format!("{{name: g, groupBy: {{keys: [k], aggregates: [{{name: {name}, function: count}}]}}}}{settings}")
+    };
+    let values = [r#"{"k":"x","a":1,"ts":1}"#, r#"{"k":"x","a":1,"ts":2}"#];
+    for (after, expected) in [
+        (format!("[{}]", group("", "n")), r#"x={"k":"x","n":3}@3"#),
+        (format!("[{}]", group("", "total")), r#"x={"k":"x","total":3}@3"#),
+        (
+            format!("[{{name: f, filter: {{where: a > 0}}}}, {}]", group("", "n")),
+            r#"x={"k":"x","n":3}@3"#,
+        ),
+        (
+            format!(
+                "[{{name: m, map: {{drop: [list]}}}}, {}]",
+                group(", {name: double, map: {set: [{field: n, expression: n * 2}]}}", "n")
+            ),
+            r#"x={"k":"x","n":6}@3"#,
+        ),
+    ] {
+        let before = format!("[{{name: old, filter: {{where: a < 5}}}}, {}]", group("", "n"));
+        let (mut chain, dropped) = changed(&before, &values, &after).unwrap();
+        assert_eq!(dropped, Vec::<String>::new());
+        assert_eq!(step(&mut chain, &[r#"{"k":"x","a":1,"ts":3}"#]), [expected], "{after}");
+    }
+}
+
+#[test]
+fn a_window_keeps_its_rows_when_only_its_lateness_changes() {
+    let after = WINDOW.replace("keys:", "allowedLateness: 20ms, keys:");
+    let (mut chain, _) = changed(WINDOW, &[r#"{"k":"x","ts":1}"#, r#"{"k":"x","ts":2}"#], &after).unwrap();
+    let told = step(&mut chain, &[r#"{"k":"x","ts":15}"#, r#"{"k":"x","ts":3}"#]);
+    let counts: Vec<bool> = told
+        .iter()
+        .zip([2, 3])
+        .map(|(line, n)| line.contains(&format!(r#""n":{n}"#)))
+        .collect();
+    assert_eq!(
+        counts,
+        [true, true],
+        "first when the window is over, then again for the late record: {told:?}"
+    );
+}
+
+#[test]
+fn a_new_operator_begins_empty_where_event_time_stands() {
+    let (mut chain, dropped) = changed("[]", &[r#"{"k":"x","ts":40}"#], WINDOW).unwrap();
+    assert_eq!(dropped, Vec::<String>::new());
+    let told = step(&mut chain, &[r#"{"k":"x","ts":3}"#, r#"{"k":"x","ts":56}"#]);
+    assert!(
+        told.iter().all(|line| !line.contains(r#""window_start":0"#)),
+        "{told:?}"
+    );
+    assert!(told[0].starts_with("!late late/Some(0) #0"), "{told:?}");
+}
+
+#[test]
+fn state_is_dropped_for_operators_that_the_spec_names_and_event_time_stays() {
+    let values = [r#"{"k":"x","ts":40}"#];
+    let refused = changed(WINDOW, &values, "[]").unwrap_err();
+    assert!(refused.contains("onStateChange: {drop: [w]}"), "{refused}");
+    let refused = changed(WINDOW, &values, "[]\n  onStateChange: {drop: [other]}").unwrap_err();
+    assert!(
+        refused.starts_with("state of operator `w`: the spec no longer has this operator"),
+        "{refused}"
+    );
+
+    let (chain, dropped) = changed(WINDOW, &values, "[]\n  onStateChange: {drop: [w]}").unwrap();
+    assert_eq!(dropped, ["state of operator `w`: the spec no longer has this operator"]);
+    assert_eq!((chain.newest_event_time(), chain.save().len()), (Some(40), 0));
+
+    let longer = format!("{}\n  onStateChange: {{drop: [w]}}", WINDOW.replace("10ms", "20ms"));
+    let (mut chain, dropped) = changed(WINDOW, &values, &longer).unwrap();
+    assert_eq!(dropped.len(), 1, "{dropped:?}");
+    assert!(dropped[0].contains("window: tumbling, 10 ms"), "{dropped:?}");
+    let told = step(&mut chain, &[r#"{"k":"x","ts":41}"#, r#"{"k":"x","ts":66}"#]);
+    assert!(
+        told[0].contains(r#""window_start":40,"window_end":60,"is_final":true,"n":1"#),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn a_checkpoint_of_another_operator_is_refused_by_name() {
     let mut window =
@@ -258,7 +353,7 @@ fn a_checkpoint_of_another_operator_is_refused_by_name() {
     let mut other = chain("[{name: g, groupBy: {keys: [k], aggregates: [{name: n, function: count}]}}]");
     let refused = other.load(window.newest_event_time(), &window.save()).unwrap_err();
     assert!(
-        refused.contains("operator `w`, which the spec no longer has"),
+        refused.starts_with("state of operator `w`: the spec no longer has this operator"),
         "{refused}"
     );
 }
@@ -306,7 +401,7 @@ proptest! {
             from = to;
             if restart {
                 let mut next = Chain::new(program.clone());
-                next.load(chain.newest_event_time(), &chain.save()).unwrap();
+                prop_assert_eq!(next.load(chain.newest_event_time(), &chain.save()), Ok(Vec::new()));
                 prop_assert_eq!(next.save(), chain.save());
                 chain = next;
             }

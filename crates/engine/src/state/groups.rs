@@ -8,7 +8,7 @@ use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Tumbling};
 use crate::aggregate::{Accumulator, Peak};
 use crate::state::codec::{CodecError, Reader};
 use crate::state::keys::Keys;
-use crate::state::{ColumnBuilder, Rows, Shape, View};
+use crate::state::{ColumnBuilder, Rows, View, save_shape, saved_shape};
 
 /// What the plan says about groups: made once per operator.
 pub(crate) struct Layout {
@@ -16,7 +16,8 @@ pub(crate) struct Layout {
     keys: Vec<usize>,
     key_types: Vec<FieldType>,
     aggregates: Vec<Aggregate>,
-    shape: Shape,
+    /// What the state means.
+    shape: Vec<String>,
 }
 
 /// A batch as groups take it in.
@@ -41,7 +42,7 @@ impl Layout {
             keys: keys.to_vec(),
             key_types: keys.iter().map(|key| input[*key].field_type.clone()).collect(),
             aggregates: aggregates.to_vec(),
-            shape: Shape::new(window, keys, aggregates, input),
+            shape: millrace_plan::shape(window, keys, aggregates, input),
         }
     }
 
@@ -83,13 +84,13 @@ impl Layout {
     }
 
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        self.shape.save(out);
+        save_shape(&self.shape, out);
     }
 
     /// Reads a saved shape. Another than this one is an error that says what differs.
     pub(crate) fn check(&self, reader: &mut Reader<'_>) -> Result<(), String> {
-        let saved = Shape::load(reader).map_err(|error| error.to_string())?;
-        self.shape.difference(&saved).map_or(Ok(()), Err)
+        let saved = saved_shape(reader).map_err(|error| error.to_string())?;
+        millrace_plan::difference(&self.shape, &saved).map_or(Ok(()), Err)
     }
 }
 

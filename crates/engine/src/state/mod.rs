@@ -20,5 +20,5 @@ pub(crate) mod testing;
 
 pub(crate) use columns::{Built, ColumnBuilder};
 pub(crate) use groups::{Groups, Inputs, Layout};
-use shape::Shape;
+pub(crate) use shape::{save_shape, saved_shape};
 pub(crate) use view::{Rows, Values, View};

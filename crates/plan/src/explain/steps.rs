@@ -2,7 +2,7 @@
 
 use super::numbers::millis;
 use super::quoted;
-use crate::{Aggregate, AggregateFunction, Column, Fields, FlatMap, Operator, OperatorKind, Projection};
+use crate::{Aggregate, Column, Fields, FlatMap, Operator, OperatorKind, Projection};
 
 /// What an operator does to the records with the fields `input`.
 pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
@@ -83,14 +83,7 @@ fn columns(projection: &Projection, output: &Fields, input: &Fields) -> String {
 
 fn aggregates(aggregates: &[Aggregate]) -> String {
     let aggregate = |aggregate: &Aggregate| {
-        let function = match aggregate.function {
-            AggregateFunction::Count => "count",
-            AggregateFunction::Sum => "sum",
-            AggregateFunction::Min => "min",
-            AggregateFunction::Max => "max",
-            AggregateFunction::Avg => "avg",
-            AggregateFunction::Stddev => "stddev",
-        };
+        let function = aggregate.function.as_str();
         match &aggregate.argument {
             Some(argument) => format!("{} = {function}({})", aggregate.name, one_line(&argument.text)),
             None => format!("{} = {function}", aggregate.name),

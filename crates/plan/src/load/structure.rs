@@ -31,6 +31,8 @@ impl Schema {
         let root = schema.expect("the definition is structural");
         let mut paths = Vec::new();
         collect(&root, "", &mut paths);
+        // People write into the spec only: a hint must not lead them to a field of the status.
+        paths.retain(|path| path.starts_with("spec"));
         Self {
             kind: definition.spec.names.kind.clone(),
             root,
@@ -147,8 +149,19 @@ impl Check<'_> {
             }
             (Some("boolean"), Value::Bool(_)) => {}
             (wanted, given) => {
+                let is_bare = wanted == Some("string") && (given.is_number() || given.is_boolean());
+                let would_fit = || {
+                    Regex::new(schema.pattern.as_ref()?)
+                        .ok()
+                        .map(|it| it.is_match(&given.to_string()))
+                };
+                let hint = if is_bare && would_fit() == Some(true) {
+                    "; put it in quotes"
+                } else {
+                    ""
+                };
                 let wanted = words::type_name(wanted.unwrap_or_default());
-                self.problem(path, format!("must be {wanted}, but is {}", words::shown(given)));
+                self.problem(path, format!("must be {wanted}, but is {}{hint}", words::shown(given)));
             }
         }
     }
@@ -187,7 +200,7 @@ impl Check<'_> {
                     "{text}; it belongs to `{}`",
                     one.trim_end_matches(name).trim_end_matches('.')
                 );
-            } else if known.len() <= 12 {
+            } else if known.len() <= 20 {
                 text = format!("{text}; there are {}", words::listed(known));
             }
         }

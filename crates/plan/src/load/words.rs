@@ -38,6 +38,9 @@ pub(super) fn pattern(pattern: &str) -> String {
         r"^[a-zA-Z0-9._-]+$" => "a Kafka name: letters, digits and . _ -",
         r"^[^\s,:]+:[0-9]{1,5}$" => "`host:port`",
         r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9]$" => "a key of a Secret: letters, digits and - . _, no . at the end",
+        r"^([0-9]{1,6}m|[0-9]{1,4}(\.[0-9]{1,3})?)$" => "an amount of CPU, such as `500m` or `1.5`",
+        r"^[0-9]{1,12}(Ki|Mi|Gi|Ti|k|M|G|T)?$" => "an amount of memory, such as `512Mi` or `2Gi`",
+        r"^[1-9][0-9]{0,11}(Ki|Mi|Gi|Ti|k|M|G|T)?$" => "a size, such as `10Gi`",
         other => return format!("of the form {other}"),
     };
     words.to_owned()

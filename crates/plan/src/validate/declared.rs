@@ -2,8 +2,9 @@
 
 use millrace_crds::manifest::Manifest;
 use millrace_crds::{
-    CheckpointSpec, DeadLetterSpec, EventTimeSpec, FlatMapSpec, GroupBySpec, LateRecordsSpec, MapSpec, OperatorSpec,
-    SchemaSpec, SinkSpec, SourceSpec, StreamPipeline, WindowAggregation, WindowSpec,
+    CheckpointSpec, DeadLetterSpec, EventTimeSpec, FlatMapSpec, GroupBySpec, LateRecordsSpec, MapSpec, OnStateChange,
+    OperatorSpec, ResourcesSpec, ScalingSpec, SchemaSpec, SinkSpec, SourceSpec, StreamPipeline, WindowAggregation,
+    WindowSpec,
 };
 
 pub(super) struct Declared<'a> {
@@ -23,6 +24,16 @@ pub(super) struct Declared<'a> {
     pub(super) late_records: Option<&'a LateRecordsSpec>,
     pub(super) checkpoint: Option<&'a CheckpointSpec>,
     pub(super) state_id: Option<&'a str>,
+    pub(super) on_state_change: Option<&'a OnStateChange>,
+    pub(super) workload: WorkloadSpec<'a>,
+}
+
+/// What only the controller asks for.
+pub(super) struct WorkloadSpec<'a> {
+    pub(super) replicas: u16,
+    pub(super) scaling: Option<&'a ScalingSpec>,
+    pub(super) resources: Option<&'a ResourcesSpec>,
+    pub(super) suspend: bool,
 }
 
 /// One operator.
@@ -48,6 +59,17 @@ impl Declared<'_> {
     /// Whether the source is another pipeline's output, and nothing else.
     pub(super) fn reads_pipeline(&self) -> bool {
         self.source.pipeline.is_some() && self.source.kafka.is_none()
+    }
+
+    /// Whether anything is remembered between records.
+    pub(super) fn is_stateful(&self) -> bool {
+        let remembers = |step: &Step| matches!(step.body, Some((_, Body::GroupBy(_) | Body::Window(_))));
+        self.steps.iter().any(remembers)
+    }
+
+    /// Operators whose state may be thrown away.
+    pub(super) fn droppable(&self) -> &[String] {
+        self.on_state_change.map_or(&[], |change| &change.drop)
     }
 
     /// Whether both are the same object.
@@ -88,6 +110,13 @@ fn stream_pipeline<'a>(manifest: &'a Manifest, object: &'a StreamPipeline) -> De
         late_records: spec.late_records.as_ref(),
         checkpoint: spec.checkpoint.as_ref(),
         state_id: spec.state_id.as_deref(),
+        on_state_change: spec.on_state_change.as_ref(),
+        workload: WorkloadSpec {
+            replicas: spec.replicas,
+            scaling: spec.scaling.as_ref(),
+            resources: spec.resources.as_ref(),
+            suspend: spec.suspend,
+        },
     }
 }
 
@@ -150,5 +179,12 @@ fn window_aggregation<'a>(manifest: &'a Manifest, object: &'a WindowAggregation)
         late_records: spec.late_records.as_ref(),
         checkpoint: spec.checkpoint.as_ref(),
         state_id: spec.state_id.as_deref(),
+        on_state_change: spec.on_state_change.as_ref(),
+        workload: WorkloadSpec {
+            replicas: spec.replicas,
+            scaling: spec.scaling.as_ref(),
+            resources: spec.resources.as_ref(),
+            suspend: spec.suspend,
+        },
     }
 }

@@ -1,0 +1,123 @@
+//! What a chain remembers: how much it is, and its way into a checkpoint and back, also under a changed plan.
+
+use std::sync::Arc;
+
+use millrace_plan::{LostState, OperatorState};
+
+use super::Chain;
+use crate::checkpoint::Section;
+use crate::operators::group::GroupOperator;
+use crate::operators::window::WindowOperator;
+use crate::state::codec::Reader;
+use crate::state::saved_shape;
+
+/// What an operator remembers between steps.
+pub(super) enum State {
+    None,
+    Group(GroupOperator),
+    Window(WindowOperator),
+}
+
+/// How much a chain remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Groups, over all windows.
+    pub groups: usize,
+    /// Open windows.
+    pub windows: usize,
+    /// Estimated bytes.
+    pub bytes: usize,
+}
+
+impl Chain {
+    /// How much is remembered.
+    pub fn state_size(&self) -> StateSize {
+        self.states
+            .iter()
+            .fold(StateSize::default(), |size, state| match state {
+                State::None => size,
+                State::Group(group) => StateSize {
+                    groups: size.groups + group.groups(),
+                    bytes: size.bytes + group.bytes(),
+                    ..size
+                },
+                State::Window(window) => StateSize {
+                    groups: size.groups + window.groups(),
+                    windows: size.windows + window.windows(),
+                    bytes: size.bytes + window.bytes(),
+                },
+            })
+    }
+
+    /// What a checkpoint must hold of event time.
+    pub fn newest_event_time(&self) -> Option<i64> {
+        self.watermark.newest()
+    }
+
+    /// What a checkpoint must hold of each operator that remembers something.
+    pub fn save(&self) -> Vec<Section> {
+        let operators = self.program.plan().operators.iter();
+        let section = |(operator, state): (&millrace_plan::Operator, &State)| {
+            let mut bytes = Vec::new();
+            match state {
+                State::None => return None,
+                State::Group(group) => group.save(&mut bytes),
+                State::Window(window) => window.save(&mut bytes),
+            }
+            Some(Section {
+                operator: operator.name.as_str().to_owned(),
+                kind: operator.kind.state()?.to_owned(),
+                bytes,
+            })
+        };
+        operators.zip(&self.states).filter_map(section).collect()
+    }
+
+    /// Takes over what a checkpoint held, be it of this plan or of the one before it: event time, and the state of every
+    /// operator whose name, kind and shape are still the same. Operators without saved state begin empty.
+    ///
+    /// Returns which state was thrown away. That happens only where the plan allows it; else state that the plan has no
+    /// use for is an error: it is never lost in silence.
+    pub fn load(&mut self, newest_event_time: Option<i64>, sections: &[Section]) -> Result<Vec<LostState>, String> {
+        let program = Arc::clone(&self.program);
+        let plan = program.plan();
+        self.watermark.restore(newest_event_time);
+        let mut dropped = Vec::new();
+        for section in sections {
+            let unreadable = |why| format!("state of operator `{}`: {why}", section.operator);
+            match plan.has_no_use_for(&meaning(section).map_err(unreadable)?) {
+                None => self.load_section(section).map_err(unreadable)?,
+                Some(lost) if plan.may_drop(&lost.operator) => dropped.push(lost),
+                Some(lost) => {
+                    return Err(format!(
+                        "{lost}. Take the change of the spec back, or let the state be thrown away with \
+                         `onStateChange: {{drop: [{}]}}`",
+                        lost.operator
+                    ));
+                }
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// The plan has an operator of this name and kind.
+    fn load_section(&mut self, section: &Section) -> Result<(), String> {
+        let mut operators = self.program.plan().operators.iter();
+        let position = operators.position(|operator| operator.name.as_str() == section.operator);
+        match position.map(|position| &mut self.states[position]) {
+            Some(State::Group(group)) => group.load(&section.bytes),
+            Some(State::Window(window)) => window.load(&section.bytes),
+            Some(State::None) | None => Err("the operator remembers nothing".to_owned()),
+        }
+    }
+}
+
+/// Whose state a section is, and what it means.
+fn meaning(section: &Section) -> Result<OperatorState, String> {
+    let shape = saved_shape(&mut Reader::new(&section.bytes)).map_err(|error| error.to_string())?;
+    Ok(OperatorState {
+        operator: section.operator.clone(),
+        kind: section.kind.clone(),
+        shape,
+    })
+}

@@ -1,0 +1,84 @@
+//! What a controller has made of an object, in a form that two runs can be compared by.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::kubectl::Kubectl;
+
+/// Kinds of which the controller makes objects.
+pub const KINDS: [&str; 7] = [
+    "Deployment",
+    "ConfigMap",
+    "PersistentVolumeClaim",
+    "Service",
+    "ServiceAccount",
+    "PodDisruptionBudget",
+    "HorizontalPodAutoscaler",
+];
+
+/// Everything of ours in a namespace, as `Kind/name`, without what differs between two runs that end the same: identities,
+/// versions, times, who wrote it, and what other controllers add.
+pub fn children(kubectl: &Kubectl, namespace: &str) -> Result<BTreeMap<String, Value>> {
+    let mut children = BTreeMap::new();
+    for mut child in kubectl.list(namespace, &KINDS.join(","))? {
+        if child["metadata"]["labels"]["app.kubernetes.io/managed-by"] != "millrace-operator" {
+            continue;
+        }
+        strip(&mut child);
+        let child = anonymous(&child)?;
+        let name = format!("{}/{}", text(&child["kind"]), text(&child["metadata"]["name"]));
+        children.insert(name, child);
+    }
+    Ok(children)
+}
+
+/// The object with every identifier that two runs do not share blotted out, wherever it stands: uids, and the hashes that
+/// are made of them.
+fn anonymous(child: &Value) -> Result<Value> {
+    let identifier = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16}")?;
+    Ok(serde_json::from_str(&identifier.replace_all(&child.to_string(), "x"))?)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn strip(child: &mut Value) {
+    remove(child, &["status"]);
+    remove(
+        &mut child["metadata"],
+        &[
+            "uid",
+            "resourceVersion",
+            "creationTimestamp",
+            "managedFields",
+            "generation",
+            "namespace",
+            "finalizers",
+        ],
+    );
+    remove(
+        &mut child["metadata"]["annotations"],
+        &[
+            "deployment.kubernetes.io/revision",
+            "pv.kubernetes.io/bind-completed",
+            "pv.kubernetes.io/bound-by-controller",
+            "volume.beta.kubernetes.io/storage-provisioner",
+            "volume.kubernetes.io/storage-provisioner",
+        ],
+    );
+    remove(&mut child["spec"], &["clusterIP", "clusterIPs", "volumeName"]);
+    if let Some(owners) = child["metadata"]["ownerReferences"].as_array_mut() {
+        owners.iter_mut().for_each(|owner| remove(owner, &["uid"]));
+    }
+}
+
+fn remove(object: &mut Value, members: &[&str]) {
+    if let Some(object) = object.as_object_mut() {
+        for member in members {
+            object.remove(*member);
+        }
+    }
+}

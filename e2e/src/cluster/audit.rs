@@ -1,0 +1,85 @@
+//! Who wrote what, as the API server has written it down.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Deserialize;
+
+/// One write that was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// Who, such as `system:serviceaccount:millrace-system:millrace-operator`.
+    pub user: String,
+    /// `create`, `update`, `patch`, `delete`, `deletecollection`.
+    pub verb: String,
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Plural of the kind, with its subresource: `deployments`, `streampipelines/status`.
+    pub resource: String,
+    /// Namespace; empty for cluster-wide objects.
+    pub namespace: String,
+    /// Name; empty where the API server chose it.
+    pub name: String,
+    /// HTTP status.
+    pub code: u16,
+    /// When it was answered, RFC 3339 in UTC: later times compare greater.
+    pub time: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    verb: String,
+    user: User,
+    object_ref: Option<Object>,
+    response_status: Option<Status>,
+    stage_timestamp: String,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Object {
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Status {
+    code: u16,
+}
+
+/// All events of an audit log, oldest first. A last line that is still being written is left out.
+pub(super) fn read(path: &Path) -> Result<Vec<AuditEvent>> {
+    let text = fs::read_to_string(path)?;
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    whole.lines().map(event).collect()
+}
+
+fn event(line: &str) -> Result<AuditEvent> {
+    let line: Line = serde_json::from_str(line)?;
+    let object = line.object_ref.unwrap_or_default();
+    let resource = match object.subresource.as_str() {
+        "" => object.resource,
+        subresource => format!("{}/{subresource}", object.resource),
+    };
+    Ok(AuditEvent {
+        user: line.user.username,
+        verb: line.verb,
+        group: object.api_group,
+        resource,
+        namespace: object.namespace,
+        name: object.name,
+        code: line.response_status.unwrap_or_default().code,
+        time: line.stage_timestamp,
+    })
+}

@@ -1,0 +1,80 @@
+//! The plan as the runners read it: the object itself first, then those whose output it reads. What only concerns the
+//! cluster is left out, so that scaling or suspending is not another plan.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use millrace_crds::manifest::Manifest;
+use serde_json::{Map, Value, json};
+
+use super::{Blueprint, metadata, names};
+
+/// Key in the ConfigMap, and name of the file that runners read.
+pub(super) const FILE: &str = "plan.yaml";
+
+/// Immutable: another plan is another ConfigMap, so that a runner that starts late never reads a plan that is not its own.
+pub(super) fn build(blueprint: &Blueprint, plan: &str, text: String) -> ConfigMap {
+    ConfigMap {
+        metadata: metadata(blueprint, names::plan(&blueprint.key.name, plan)),
+        data: Some(BTreeMap::from([(FILE.to_owned(), text)])),
+        immutable: Some(true),
+        ..ConfigMap::default()
+    }
+}
+
+/// The YAML documents.
+pub(super) fn text(blueprint: &Blueprint) -> String {
+    let mut documents = vec![blueprint.manifest];
+    while let Some(next) = documents.last().and_then(|last| upstream(last, blueprint.neighbours)) {
+        // A plan without problems has no circle of references; this only ends the loop where one is.
+        if documents.iter().any(|document| same(document, next)) {
+            break;
+        }
+        documents.push(next);
+    }
+    let yaml = documents
+        .into_iter()
+        .map(|document| yaml_serde::to_string(&stripped(document)).expect("an object of ours is plain data"));
+    yaml.collect::<Vec<_>>().join("---\n")
+}
+
+fn same(one: &Manifest, other: &Manifest) -> bool {
+    (one.kind(), one.name()) == (other.kind(), other.name())
+}
+
+fn upstream<'a>(reader: &Manifest, neighbours: &'a [Manifest]) -> Option<&'a Manifest> {
+    let source = match reader {
+        Manifest::StreamPipeline(object) => &object.spec.source,
+        Manifest::WindowAggregation(object) => &object.spec.source,
+    };
+    let name = source.pipeline.as_ref()?.name.as_str();
+    neighbours.iter().find(|neighbour| neighbour.name() == name)
+}
+
+fn stripped(manifest: &Manifest) -> Value {
+    let spec = match manifest {
+        Manifest::StreamPipeline(object) => serde_json::to_value(&object.spec),
+        Manifest::WindowAggregation(object) => serde_json::to_value(&object.spec),
+    };
+    let mut spec = spec.expect("a spec is plain data");
+    let fields = spec.as_object_mut().expect("a spec is a struct");
+    for cluster_only in ["replicas", "scaling", "resources", "suspend"] {
+        fields.shift_remove(cluster_only);
+    }
+    if let Some(checkpoint) = fields.get_mut("checkpoint").and_then(Value::as_object_mut) {
+        checkpoint.shift_remove("storage");
+        if checkpoint.is_empty() {
+            fields.shift_remove("checkpoint");
+        }
+    }
+    let mut metadata = Map::new();
+    metadata.insert("name".to_owned(), json!(manifest.name()));
+    metadata.insert("namespace".to_owned(), json!(manifest.namespace()));
+    metadata.extend(manifest.uid().map(|uid| ("uid".to_owned(), json!(uid))));
+    json!({
+        "apiVersion": format!("{}/{}", millrace_crds::GROUP, millrace_crds::VERSION),
+        "kind": manifest.kind(),
+        "metadata": metadata,
+        "spec": spec,
+    })
+}

@@ -1,0 +1,198 @@
+//! Observations of a real broker, whose address is in `MILLRACE_TEST_BOOTSTRAP`. Without it these tests do nothing and say so.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says when it did nothing"
+)]
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use millrace_connect::kafka::{KafkaConnector, Settings};
+use millrace_connect::{Connector, Consumer, Delivered, Event, Partition, Position, Producer};
+use millrace_operator::key::ObjectKey;
+use millrace_operator::observe::{Observation, Observations, SourceState, Subject};
+use millrace_plan::{Plan, Topic, load, validate};
+use millrace_service::Shutdown;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn bootstrap() -> Option<String> {
+    let found = std::env::var("MILLRACE_TEST_BOOTSTRAP").ok();
+    if found.is_none() {
+        println!("skipped: MILLRACE_TEST_BOOTSTRAP names no broker");
+    }
+    found
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
+}
+
+fn plan(name: &str, bootstrap: &str) -> Arc<Plan> {
+    let text = format!(
+        "apiVersion: millrace.io/v1alpha1
+kind: StreamPipeline
+metadata: {{name: {name}, uid: {name}}}
+spec:
+  source: {{kafka: {{bootstrapServers: ['{bootstrap}'], topics: [{name}-in]}}}}
+  schema: {{fields: [{{name: n, type: int64}}]}}
+  operators: [{{name: few, filter: {{where: n > 1}}}}]
+  sinks: [{{name: out, kafka: {{topic: {name}-out}}}}]
+  deadLetter: {{kafka: {{topic: {name}-dead}}}}"
+    );
+    Arc::new(validate(&load(&text).unwrap()[0], &[]).unwrap())
+}
+
+fn watch(observations: &Observations, plan: &Arc<Plan>) -> ObjectKey {
+    let key = ObjectKey {
+        kind: "StreamPipeline",
+        namespace: "default".to_owned(),
+        name: plan.name.clone(),
+    };
+    observations.watch(Subject {
+        key: key.clone(),
+        uid: plan.name.clone(),
+        plan: Arc::clone(plan),
+        runners: Vec::new(),
+    });
+    key
+}
+
+async fn until(observations: &Observations, key: &ObjectKey, what: &str, is_so: impl Fn(&Observation) -> bool) {
+    let wait = async {
+        while !observations.get(key).is_some_and(|of| is_so(&of)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let so = tokio::time::timeout(LIMIT, wait).await;
+    assert!(so.is_ok(), "not {what}: {:?}", observations.get(key));
+}
+
+fn records(of: &Observation) -> Option<i64> {
+    of.lag.map(|lag| lag.records)
+}
+
+/// Creates the input with two partitions.
+fn create(plan: &Plan) {
+    let source = &plan.source;
+    // Of a job without sources: what exists decides what is made.
+    let connector = KafkaConnector::new(
+        source.connection.clone(),
+        Settings::default(),
+        Vec::new(),
+        source.group.clone(),
+    );
+    let topic = Topic {
+        name: plan.source.topics[0].clone(),
+        create: true,
+        partitions: Some(2),
+        replication_factor: None,
+        retention: None,
+    };
+    connector.prepare_topics(&[&topic]).unwrap();
+}
+
+/// Writes 20 records, a minute old, to the input.
+fn feed(connector: &KafkaConnector, plan: &Plan) {
+    let mut producer = connector
+        .open_producer(&format!("{}-feeder", plan.name), &plan.source.topics)
+        .unwrap();
+    for number in 0..20 {
+        let record = Delivered {
+            value: Some(b"{}"),
+            timestamp: now() - 60_000,
+            ..Delivered::default()
+        };
+        producer.send(0, number % 2, record).unwrap();
+    }
+    let mut consumer = connector.open_consumer().unwrap();
+    producer.commit(&[], &consumer.membership().unwrap()).unwrap();
+}
+
+/// Commits the ends, as a runner that has read everything does.
+fn read_everything(connector: &KafkaConnector, plan: &Plan) {
+    let mut consumer = connector.open_consumer().unwrap();
+    let mut producer = connector.open_producer(&plan.name, &plan.source.topics).unwrap();
+    let deadline = std::time::Instant::now() + LIMIT;
+    let mut assigned = Vec::<Partition>::new();
+    while assigned.len() < 2 {
+        assert!(std::time::Instant::now() < deadline, "no partitions were assigned");
+        if let Event::Assigned(partitions) = consumer.poll(Duration::from_millis(50)).unwrap() {
+            assigned.extend(partitions);
+        }
+    }
+    let position = |partition: &Partition| Position {
+        partition: *partition,
+        // Ten records and the marker that ends their transaction.
+        offset: 11,
+        metadata: "mr1;-".to_owned(),
+    };
+    let positions: Vec<Position> = assigned.iter().map(position).collect();
+    producer.commit(&positions, &consumer.membership().unwrap()).unwrap();
+}
+
+/// What the test does to the broker, which blocks, beside what it observes.
+async fn aside(work: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(work).await.unwrap();
+}
+
+#[tokio::test]
+async fn lag_rises_and_falls_to_zero_without_any_runner_to_ask() {
+    let Some(bootstrap) = bootstrap() else { return };
+    let name = format!("observe-{}-{}", std::process::id(), now());
+    let plan = plan(&name, &bootstrap);
+    let source = &plan.source;
+    let connection = source.connection.clone();
+    let connector = Arc::new(KafkaConnector::new(
+        connection,
+        Settings::default(),
+        source.topics.clone(),
+        source.group.clone(),
+    ));
+    let (observations, mut worth_a_look) = Observations::new();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(observations.clone().run(Duration::from_millis(500), shutdown.clone()));
+    let key = watch(&observations, &plan);
+
+    let missing = |of: &Observation| matches!(&of.source, Some(SourceState::TopicMissing(why)) if why.contains("-in"));
+    until(&observations, &key, "missing", missing).await;
+    assert_eq!(observations.get(&key).and_then(|of| records(&of)), None);
+    let of = Arc::clone(&plan);
+    aside(move || create(&of)).await;
+    until(&observations, &key, "empty", |of| records(of) == Some(0)).await;
+    let seen = observations.get(&key).unwrap();
+    assert_eq!(
+        (seen.source.clone(), seen.partitions),
+        (Some(SourceState::Reachable), Some(2))
+    );
+
+    let (at, of) = (Arc::clone(&connector), Arc::clone(&plan));
+    aside(move || feed(&at, &of)).await;
+    // Markers count as what is behind: only a reader finds out that they are no records.
+    until(&observations, &key, "22 behind", |of| records(of) == Some(22)).await;
+    let old = |of: &Observation| {
+        of.lag
+            .and_then(|lag| lag.seconds)
+            .is_some_and(|age| (60..120).contains(&age))
+    };
+    until(&observations, &key, "a minute behind", old).await;
+
+    let (at, of) = (Arc::clone(&connector), Arc::clone(&plan));
+    aside(move || read_everything(&at, &of)).await;
+    until(&observations, &key, "caught up", |of| {
+        of.lag.is_some_and(|lag| (lag.records, lag.seconds) == (0, Some(0)))
+    })
+    .await;
+
+    shutdown.request();
+    running.await.unwrap();
+    let mut looks = 0;
+    while worth_a_look.try_recv().is_ok() {
+        looks += 1;
+    }
+    assert!(
+        (4..=9).contains(&looks),
+        "missing, there, behind, caught up, and numbers in between: {looks}"
+    );
+}
