@@ -11,8 +11,8 @@ EXAMPLE := examples/01-filter-map
 help: ## shows this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-build: tools ## builds the programs `millrace` and `millrace-runner` for development
-	cargo build --workspace --bins
+build: tools ## builds all programs for development; `kubectl-millrace` is `millrace` as kubectl finds it
+	cargo build --workspace --bins && ln -sf millrace $(MILLRACE_BIN_DIR)/kubectl-millrace
 
 run: build ## runs the first example on the embedded engine: results on the screen
 	@$(MILLRACE_BIN_DIR)/millrace run $(EXAMPLE)/pipeline.yaml --input $(EXAMPLE)/input.jsonl && .ci/next-steps $(MILLRACE_BIN_DIR)/millrace

@@ -7,11 +7,22 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
 
 use crate::eventually::eventually;
 
 const GUARD: &str = r#"trap '' INT TERM; cat >/dev/null; kill -9 "$1" 2>/dev/null; [ -z "$2" ] || rm -rf "$2" || { sleep 1; rm -rf "$2"; }"#;
+
+/// Sends a signal, such as `TERM`, to a process.
+// By the program: a crate for it would make DataFusion's dependencies differ between this crate's builds and all others.
+pub fn send(signal: &str, pid: u32) -> Result<()> {
+    let status = Command::new("kill")
+        .args(["-s", signal, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    let sent = status.context("cannot start kill")?.success();
+    anyhow::ensure!(sent, "cannot send SIG{signal} to process {pid}");
+    Ok(())
+}
 
 /// A running child.
 pub struct Process {
@@ -110,21 +121,21 @@ impl Process {
 
     /// Sends SIGSTOP: it stands still until [`Self::signal_continue`].
     pub fn signal_stop(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal("STOP")
     }
 
     /// Sends SIGCONT.
     pub fn signal_continue(&self) -> Result<()> {
-        self.signal(Signal::CONT)
+        self.signal("CONT")
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
-        kill_process(Pid::from_child(&self.child), signal).with_context(|| format!("{signal:?} to {}", self.name))
+    fn signal(&self, signal: &str) -> Result<()> {
+        send(signal, self.child.id()).with_context(|| self.name.clone())
     }
 
     /// Sends SIGTERM and waits at most `within` for the end.
     pub fn terminate(&mut self, within: Duration) -> Result<ExitStatus> {
-        self.signal(Signal::TERM)?;
+        self.signal("TERM")?;
         self.wait(within)
     }
 

@@ -16,8 +16,8 @@ use std::time::Duration;
 use millrace_e2e::cluster::{Cluster, Options};
 use millrace_e2e::eventually::eventually;
 use millrace_e2e::kubectl::Kubectl;
+use millrace_e2e::process::send;
 use millrace_e2e::programs::program;
-use rustix::process::{Pid, Signal, kill_process};
 
 /// A cluster for a test that breaks it. One after the other: a start keeps two cores busy.
 fn fresh() -> (Cluster, MutexGuard<'static, ()>) {
@@ -183,8 +183,8 @@ impl Program {
         )
     }
 
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    fn signal(&self, signal: &str) {
+        send(signal, self.child.id()).unwrap();
     }
 }
 
@@ -203,13 +203,13 @@ fn place(state: &Path) -> File {
 #[test]
 fn signals_end_the_program_with_all_that_it_started() {
     let _turn = turn();
-    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+    for signal in ["INT", "TERM", "KILL"] {
         let mut program = Program::start();
         run_a_pod(&program.kubectl());
         assert_is_noticed(&traces(&program.state), 12);
         program.signal(signal);
         let status = program.child.wait().unwrap();
-        assert_eq!(status.success(), signal != Signal::KILL, "{signal:?}: {status}");
+        assert_eq!(status.success(), signal != "KILL", "{signal:?}: {status}");
         assert_nothing_is_left(&program.state);
     }
 }
@@ -237,9 +237,9 @@ fn killed_cluster() -> PathBuf {
         assert!(everything.len() >= 12, "{everything:?}");
         for (pid, _) in everything {
             // Many end with the first process of their namespace already.
-            let _ = kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
+            let _ = send("KILL", u32::try_from(pid).unwrap());
         }
-        program.signal(Signal::KILL);
+        program.signal("KILL");
         program.child.wait().unwrap();
         let _held = place(&state);
         eventually("the killed are gone", Duration::from_secs(30), || {

@@ -53,8 +53,8 @@ pub enum Until {
 }
 
 impl Job {
-    /// Works until told to stop, or to the end. A broker that is away is tried again and again, from what was committed;
-    /// where a person waits (`Until::End`), one that was never there is an error. `each_turn` is called again and again
+    /// Works until told to stop, or to the end. A broker that is away, or a source topic that is not there yet, is tried
+    /// again and again, from what was committed; where a person waits (`Until::End`), one that was never there is an error. `each_turn` is called again and again
     /// meanwhile, for progress.
     pub fn run(&self, until: Until, each_turn: &mut dyn FnMut()) -> Result<(), Error> {
         let mut pause = RETRY_PAUSE.0;

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use millrace_e2e::broker::{Broker, Options as BrokerOptions};
 use millrace_e2e::cluster::{Cluster, Options, STATE};
 use millrace_e2e::installation::import_images;
-use rustix::process::{Pid, Signal, kill_process};
+use millrace_e2e::process::send;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ struct Arguments {
 /// Why this program ends.
 enum End {
     Command(ExitStatus),
-    Signal(Signal),
+    Signal(&'static str),
     Stdin,
 }
 
@@ -97,7 +97,7 @@ fn environment(cluster: &Cluster, broker: Option<&Broker>) -> Result<Vec<(&'stat
 fn run(mut child: Child) -> Result<ExitCode> {
     let (sender, ends) = channel();
     watch_signals(sender.clone());
-    let pid = Pid::from_child(&child);
+    let pid = child.id();
     thread::spawn(move || child.wait().map(|status| sender.send(End::Command(status))));
     loop {
         match ends.recv().context("the command is waited for")? {
@@ -109,7 +109,7 @@ fn run(mut child: Child) -> Result<ExitCode> {
                     .unwrap_or(1);
                 return Ok(ExitCode::from(u8::try_from(code).unwrap_or(1)));
             }
-            End::Signal(Signal::TERM) => kill_process(pid, Signal::TERM)?,
+            End::Signal("TERM") => send("TERM", pid)?,
             End::Signal(_) | End::Stdin => {}
         }
     }
@@ -135,8 +135,8 @@ fn watch_signals(ends: Sender<End>) {
             let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
             loop {
                 let got = tokio::select! {
-                    _ = interrupt.recv() => Signal::INT,
-                    _ = terminate.recv() => Signal::TERM,
+                    _ = interrupt.recv() => "INT",
+                    _ = terminate.recv() => "TERM",
                 };
                 ends.send(End::Signal(got))?;
             }

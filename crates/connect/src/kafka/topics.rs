@@ -31,7 +31,8 @@ impl KafkaConnector {
             .filter(|name| !found.contains_key(*name))
             .collect();
         if !missing.is_empty() {
-            return Err(Error::user(format!(
+            // It may be created any moment: who waits finds it then.
+            return Err(Error::external(format!(
                 "source topic {} does not exist",
                 missing.join(", ")
             )));
