@@ -22,10 +22,7 @@ pub const KINDS: [&str; 7] = [
 /// versions, times, who wrote it, and what other controllers add.
 pub fn children(kubectl: &Kubectl, namespace: &str) -> Result<BTreeMap<String, Value>> {
     let mut children = BTreeMap::new();
-    for mut child in kubectl.list(namespace, &KINDS.join(","))? {
-        if child["metadata"]["labels"]["app.kubernetes.io/managed-by"] != "millrace-operator" {
-            continue;
-        }
+    for mut child in ours(kubectl, namespace)? {
         strip(&mut child);
         let child = anonymous(&child)?;
         let name = format!("{}/{}", text(&child["kind"]), text(&child["metadata"]["name"]));
@@ -39,6 +36,23 @@ pub fn children(kubectl: &Kubectl, namespace: &str) -> Result<BTreeMap<String, V
 fn anonymous(child: &Value) -> Result<Value> {
     let identifier = regex::Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{16}")?;
     Ok(serde_json::from_str(&identifier.replace_all(&child.to_string(), "x"))?)
+}
+
+/// Kind and name of each.
+pub fn names(kubectl: &Kubectl, namespace: &str) -> Result<Vec<(String, String)>> {
+    let name = |child: &Value| {
+        (
+            text(&child["kind"]).to_owned(),
+            text(&child["metadata"]["name"]).to_owned(),
+        )
+    };
+    Ok(ours(kubectl, namespace)?.iter().map(name).collect())
+}
+
+fn ours(kubectl: &Kubectl, namespace: &str) -> Result<Vec<Value>> {
+    let mut all = kubectl.list(namespace, &KINDS.join(","))?;
+    all.retain(|child| child["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "millrace-operator");
+    Ok(all)
 }
 
 fn text(value: &Value) -> &str {

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::eventually::eventually;
+use crate::programs::program;
 
 /// The two programs, and the cluster that they talk to.
 #[derive(Clone, Debug)]
@@ -51,6 +52,19 @@ impl Kubectl {
     /// Runs `helm` and gives what it prints; fails with what it says.
     pub fn helm(&self, arguments: &[&str]) -> Result<String> {
         succeeded(arguments, self.output("helm", arguments, None)?)
+    }
+
+    /// Runs `kubectl millrace`, which kubectl finds where `make build` has put it.
+    pub fn plugin(&self, arguments: &[&str]) -> Result<String> {
+        let plugin = program("kubectl-millrace")?;
+        let path = plugin.parent().context("a program lies in a folder")?;
+        let output = Command::new(self.programs.join("kubectl"))
+            .arg("millrace")
+            .args(arguments)
+            .envs(self.environment())
+            .env("PATH", path)
+            .output()?;
+        succeeded(arguments, output)
     }
 
     /// Applies a manifest whose objects name their namespaces.

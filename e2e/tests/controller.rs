@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use millrace_e2e::api_proxy::{ApiProxy, Cut};
-use millrace_e2e::children::{KINDS, children};
+use millrace_e2e::children::{KINDS, children, names};
 use millrace_e2e::eventually::eventually;
 use millrace_e2e::installation::{World, world};
 use millrace_e2e::kubectl::condition;
@@ -263,19 +263,15 @@ fn children_are_restored_and_what_others_add_stays() {
     };
     let uid = claim(kubectl);
 
-    for child in before
-        .keys()
-        .filter(|child| !child.starts_with("PersistentVolumeClaim"))
-    {
-        let (kind, name) = child.split_once('/').unwrap();
+    let all = names(kubectl, namespace).unwrap();
+    for (kind, name) in all.iter().filter(|(kind, _)| kind != "PersistentVolumeClaim") {
         kubectl.run(&["delete", kind, name, "-n", namespace]).unwrap();
-        eventually(&format!("{child} is back"), Duration::from_secs(10), || {
+        eventually(&format!("{kind} {name} is back"), Duration::from_secs(10), || {
             Ok((bench.children() == before).then_some(()))
         })
         .unwrap_or_else(|error| panic!("{error:#}: {:?}", bench.children().keys()));
     }
-    for child in before.keys() {
-        let (kind, name) = child.split_once('/').unwrap();
+    for (kind, name) in &all {
         let patch = json!({"metadata": {
             "labels": {"app.kubernetes.io/part-of": "somebody-else"},
             "annotations": {"example.com/note": "kept"},
@@ -287,10 +283,10 @@ fn children_are_restored_and_what_others_add_stays() {
             (namespace, kind, name),
             |object| (object["metadata"]["labels"]["app.kubernetes.io/part-of"] == "millrace").then(|| object.clone()),
         );
-        let restored = restored.unwrap_or_else(|error| panic!("{child}: {error:#}"));
+        let restored = restored.unwrap_or_else(|error| panic!("{kind} {name}: {error:#}"));
         assert_eq!(
             restored["metadata"]["annotations"]["example.com/note"], "kept",
-            "{child}"
+            "{kind} {name}"
         );
     }
     assert_eq!(claim(kubectl), uid, "the claim was never replaced");

@@ -12,7 +12,7 @@ use std::time::Duration;
 use millrace_e2e::compare::{origins, outcomes, same_multiset};
 use millrace_e2e::flights;
 use millrace_e2e::installation::{Installation, world};
-use millrace_e2e::kubectl::condition;
+use millrace_e2e::kubectl::{Kubectl, condition};
 use millrace_e2e::manifest::Manifest;
 use millrace_e2e::oracle;
 use serde_json::{Value, json};
@@ -176,6 +176,8 @@ fn both_kinds_run_from_helm_install_to_kubectl_delete() {
         expected.late
     );
 
+    the_plugin_shows_and_does_the_rest(&world.kubectl);
+
     // Gone, but for the claim of the one that remembers something.
     for (kind, name, _) in objects {
         kubectl.run(&["delete", kind, name, "-n", NAMESPACE]).unwrap();
@@ -185,4 +187,30 @@ fn both_kinds_run_from_helm_install_to_kubectl_delete() {
         ["PersistentVolumeClaim/hourly-delays-state"]
     );
     installation.uninstall().unwrap();
+}
+
+/// `kubectl millrace` on the caught-up window.
+fn the_plugin_shows_and_does_the_rest(kubectl: &Kubectl) {
+    let name = ["hourly-delays", "--namespace", NAMESPACE];
+    let plugin = |verb: &str, more: &[&str]| kubectl.plugin(&[&[verb], &name[..], more].concat()).unwrap();
+    let status = plugin("status", &[]);
+    let partitions = status.lines().filter(|line| line.starts_with("flights ")).count();
+    assert_eq!(partitions, PARTITIONS as usize, "{status}");
+    assert!(
+        status.contains("SourceReachable") && status.contains("0 records"),
+        "{status}"
+    );
+    let explained = plugin("explain", &[]);
+    assert!(explained.contains("topic `flights`"), "{explained}");
+    let logs = plugin("logs", &["--tail", "5"]);
+    assert!(
+        logs.lines().any(|line| line.contains("hourly-delays-runners")),
+        "{logs}"
+    );
+    for (verb, replicas) in [("suspend", 0), ("resume", 2)] {
+        plugin(verb, &["--wait"]);
+        let at = (NAMESPACE, "WindowAggregation", "hourly-delays");
+        let ready = |object: &Value| (object["status"]["readyReplicas"] == replicas).then_some(());
+        kubectl.until(verb, PATIENCE, at, ready).unwrap();
+    }
 }

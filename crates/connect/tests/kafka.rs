@@ -589,7 +589,8 @@ fn missing_topics_are_named_and_never_created_by_asking() {
     let other = connector(&job.bootstrap, Settings::default(), vec![missing.clone()], &job.name);
     for _ in 0..2 {
         let error = other.open_consumer().err().unwrap();
-        assert_eq!(error.fault, Fault::User);
+        // A source topic may be created any moment.
+        assert_eq!(error.fault, Fault::External);
         assert!(error.message.contains(missing.as_str()), "{error}");
     }
     let must_exist = Topic {
