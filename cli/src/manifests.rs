@@ -97,10 +97,9 @@ fn fail_on(problems: &[FileProblem]) -> anyhow::Result<()> {
         return Ok(());
     }
     let lines: Vec<String> = problems.iter().map(|problem| format!("  {problem}")).collect();
-    let count = problems.len();
     bail!(
-        "{count} problem{}:\n{}",
-        if count == 1 { "" } else { "s" },
+        "{}:\n{}",
+        millrace_plan::count(problems.len(), "problem"),
         lines.join("\n")
     )
 }

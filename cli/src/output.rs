@@ -94,14 +94,6 @@ pub fn bytes(bytes: i64) -> String {
     }
 }
 
-/// `1 runner`, `2 runners`.
-pub fn count(number: usize, thing: &str) -> String {
-    match number {
-        1 => format!("1 {thing}"),
-        _ => format!("{number} {thing}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,9 @@ use millrace_crds::PipelineStatus;
 
 use super::detail::Detail;
 use super::samples::{Partition, Runner};
-use crate::output::{Table, UNKNOWN, age, bytes, count, known};
+use millrace_plan::count;
+
+use crate::output::{Table, UNKNOWN, age, bytes, known};
 
 /// Some lines and three tables.
 pub fn render(detail: &Detail, now: Timestamp) -> String {

@@ -6,7 +6,8 @@ mod workload;
 
 use std::fmt::Write;
 
-use self::numbers::{count, duration, millis};
+pub use self::numbers::count;
+use self::numbers::{duration, millis};
 use crate::{Field, OperatorKind, Plan, Sasl, Security, Start, TimeOrigin, TimeUnit, Topic, Window};
 
 /// Says where a plan reads and writes, what every step does, what is remembered and what happens to bad and late records.

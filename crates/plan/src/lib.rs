@@ -20,7 +20,7 @@ mod walk;
 mod window;
 mod workload;
 
-pub use explain::explain;
+pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};
 pub use load::load;

@@ -1,6 +1,6 @@
 //! What a worker notes about itself: what became permanent, and the gauges. Decides nothing.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use millrace_connect::store::CheckpointStore;
 use millrace_connect::{Connector, Consumer, Producer};
@@ -39,9 +39,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     pub(super) fn observe(&mut self) {
         self.next_observation = Instant::now() + status::EVERY;
         let metrics = &self.metrics;
-        let wall = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
+        let now = status::now();
         let (mut groups, mut bytes) = (0, 0);
         let mut partitions = Vec::with_capacity(self.tasks.len());
         for (partition, task) in &self.tasks {
@@ -52,7 +50,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             let delay = task
                 .chain
                 .watermark()
-                .map(|watermark| wall.as_secs_f64() - watermark as f64 / 1000.0);
+                .map(|watermark| (now - watermark) as f64 / 1000.0);
             metrics.partition(task.place.topic.as_str(), partition.number, lag, delay);
             partitions.push(status::partition(task, partition.number, lag));
         }
@@ -64,7 +62,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         metrics
             .checkpoint_age_seconds
             .set(self.last_commit.map_or(0.0, |at| at.elapsed().as_secs_f64()));
-        let ago = |at: Instant| status::now() - at.elapsed().as_millis() as i64;
+        let ago = |at: Instant| now - at.elapsed().as_millis() as i64;
         let committed = Committed {
             at: self.last_commit.map(ago),
             waiting_since: self.uncommitted_since.map(ago),

@@ -18,7 +18,7 @@ pub(super) fn millis(millis: i64) -> String {
 }
 
 /// `1 partition`, `2 partitions`.
-pub(super) fn count(number: usize, thing: &str) -> String {
+pub fn count(number: usize, thing: &str) -> String {
     match number {
         1 => format!("1 {thing}"),
         _ => format!("{number} {thing}s"),
