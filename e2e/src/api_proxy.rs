@@ -43,15 +43,6 @@ pub enum Cut {
     After,
 }
 
-/// What happens to requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
-    /// They are passed on.
-    Fair,
-    /// They are answered with this status.
-    Refusing(u16),
-}
-
 /// The proxy; it ends with this.
 pub struct ApiProxy {
     address: SocketAddr,
@@ -71,7 +62,6 @@ struct Log {
     writes: Vec<Write>,
     cut: Option<(usize, Cut)>,
     was_cut: bool,
-    weather: Weather,
 }
 
 impl ApiProxy {
@@ -91,7 +81,6 @@ impl ApiProxy {
                 writes: Vec::new(),
                 cut: None,
                 was_cut: false,
-                weather: Weather::Fair,
             }),
             frozen: watch::Sender::new(false),
         });
@@ -151,13 +140,7 @@ impl ApiProxy {
         log.cut = None;
         log.was_cut = false;
         log.writes.clear();
-        log.weather = Weather::Fair;
         self.shared.frozen.send_replace(false);
-    }
-
-    /// Sets what happens to requests from now on.
-    pub fn weather(&self, weather: Weather) {
-        self.shared.log().weather = weather;
     }
 }
 
@@ -208,12 +191,6 @@ impl Shared {
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let weather = shared.log().weather;
-    if let Weather::Refusing(status) = weather {
-        return StatusCode::from_u16(status)
-            .unwrap_or(StatusCode::BAD_GATEWAY)
-            .into_response();
-    }
     if *shared.frozen.borrow() {
         return shared.thaw().await;
     }

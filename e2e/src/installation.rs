@@ -1,6 +1,6 @@
 //! A real cluster with a broker that pods can reach, and Millrace installed on it by its chart.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -33,9 +33,25 @@ pub fn world() -> &'static World {
     WORLD.get_or_init(|| World::start().unwrap_or_else(|error| unreachable!("no cluster: {error:#}")))
 }
 
-/// The chart of the checkout.
-pub fn chart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/millrace")
+/// `helm install` of the checkout's chart as the release `millrace`, with `values` as `--set` takes them; ends when the
+/// operator is ready.
+pub fn install(kubectl: &Kubectl, namespace: &str, values: &[&str]) -> Result<()> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/millrace");
+    let chart = chart.to_str().context("a path of UTF-8")?;
+    let mut arguments = vec!["upgrade", "--install", "millrace", chart, "--namespace", namespace];
+    arguments.extend(["--create-namespace", "--wait", "--timeout", "3m"]);
+    for value in values {
+        arguments.extend(["--set", value]);
+    }
+    kubectl.helm(&arguments).map(drop)
+}
+
+/// A broker that the cluster's pods reach under the same address as this machine.
+pub fn broker_beside(cluster: &Cluster) -> Result<Broker> {
+    Broker::start_with(&BrokerOptions {
+        host: cluster.host_for_pods(),
+        ..BrokerOptions::default()
+    })
 }
 
 /// Brings the images of operator and runner, as they were built last, to the node.
@@ -49,10 +65,7 @@ impl World {
     fn start() -> Result<Self> {
         let cluster = Cluster::start(&ClusterOptions::default())?;
         let kubectl = cluster.kubectl();
-        let broker = Broker::start_with(&BrokerOptions {
-            host: cluster.host_for_pods(),
-            ..BrokerOptions::default()
-        })?;
+        let broker = broker_beside(&cluster)?;
         import_images(&cluster)?;
         Ok(Self {
             cluster,
@@ -114,28 +127,17 @@ impl<'a> Installation<'a> {
     /// when the operator is ready.
     pub fn install(world: &'a World, namespace: &str, values: &[&str]) -> Result<Self> {
         world.kubectl.restricted_namespace(namespace)?;
-        let chart = chart();
-        let chart = chart.to_str().context("a path of UTF-8")?;
-        let mut arguments = vec![
-            "upgrade",
-            "--install",
-            "millrace",
-            chart,
-            "--namespace",
-            namespace,
-            "--wait",
-            "--timeout",
-            "3m",
-        ];
         let images = images::values();
-        for value in images.iter().map(String::as_str).chain(values.iter().copied()) {
-            arguments.extend(["--set", value]);
-        }
+        let values: Vec<&str> = images
+            .iter()
+            .map(String::as_str)
+            .chain(values.iter().copied())
+            .collect();
         let this = Self {
             world,
             namespace: namespace.to_owned(),
         };
-        world.kubectl.helm(&arguments).with_context(|| this.describe())?;
+        install(&world.kubectl, namespace, &values).with_context(|| this.describe())?;
         Ok(this)
     }
 

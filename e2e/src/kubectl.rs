@@ -29,12 +29,6 @@ impl Kubectl {
         }
     }
 
-    /// The programs of the PATH, for the cluster of `kubeconfig`.
-    pub fn on_path(kubeconfig: &Path) -> Self {
-        // A bare name joined to nothing stays a bare name.
-        Self::new(Path::new(""), kubeconfig)
-    }
-
     /// Runs `kubectl` and gives what it prints; fails with what it says.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         succeeded(arguments, self.output("kubectl", arguments, None)?)
@@ -119,6 +113,13 @@ impl Kubectl {
             "--patch",
             &patch,
         ];
+        self.run(&arguments).map(drop)
+    }
+
+    /// `kubectl wait` for a condition, at most two minutes.
+    pub fn wait_for(&self, condition: &str, (namespace, kind, name): (&str, &str, &str)) -> Result<()> {
+        let (condition, object) = (format!("--for=condition={condition}"), format!("{kind}/{name}"));
+        let arguments = ["wait", &condition, &object, "--namespace", namespace, "--timeout=120s"];
         self.run(&arguments).map(drop)
     }
 

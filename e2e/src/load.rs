@@ -106,15 +106,12 @@ pub fn windows(client: &Client, topic: &str, size: i64) -> Result<Vec<Outcome>> 
         Ok(())
     })?;
     let closed = |(partition, _, start): &(i32, String, i64)| newest[partition] > start + size - 1;
-    let outcome = |((partition, user, start), (count, amount)): ((i32, String, i64), (i64, i64))| {
-        let _ = partition;
-        Outcome {
-            value: format!(
-                r#"{{"user":"{user}","window_start":{start},"window_end":{},"is_final":true,"n":{count},"total":{amount}}}"#,
-                start + size
-            ),
-            key: user,
-        }
+    let outcome = |((_, user, start), (count, amount)): ((i32, String, i64), (i64, i64))| Outcome {
+        value: format!(
+            r#"{{"user":"{user}","window_start":{start},"window_end":{},"is_final":true,"n":{count},"total":{amount}}}"#,
+            start + size
+        ),
+        key: user,
     };
     Ok(sums.into_iter().filter(|(key, _)| closed(key)).map(outcome).collect())
 }

@@ -95,17 +95,9 @@ fn runners_follow_the_lag_up_and_down_and_every_result_is_exact() {
     client.create_topic("events", PARTITIONS).unwrap();
     world.kubectl.restricted_namespace(NAMESPACE).unwrap();
     world.kubectl.apply(NAMESPACE, &aggregation(world).to_string()).unwrap();
-    let object = format!("WindowAggregation/{NAME}");
     world
         .kubectl
-        .run(&[
-            "wait",
-            "--for=condition=Ready",
-            &object,
-            "-n",
-            NAMESPACE,
-            "--timeout=120s",
-        ])
+        .wait_for("Ready", (NAMESPACE, "WindowAggregation", NAME))
         .unwrap();
     assert_eq!(look(world).replicas, 1);
 

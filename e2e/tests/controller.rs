@@ -84,15 +84,20 @@ impl Bench {
             (suspended && object["status"]["observedGeneration"] == object["metadata"]["generation"]).then_some(())
         };
         self.world.kubectl.until("settled", PATIENCE, at, current).unwrap();
+        self.quiet_for(Duration::from_secs(2), PATIENCE);
+    }
+
+    /// Waits for a stretch of time in which nothing is written.
+    fn quiet_for(&self, stretch: Duration, within: Duration) {
         let mut quiet = (self.proxy.writes().len(), Instant::now());
-        eventually("no more writes", PATIENCE, || {
+        eventually(&format!("{stretch:?} without a write"), within, || {
             let writes = self.proxy.writes().len();
             if writes != quiet.0 {
                 quiet = (writes, Instant::now());
             }
-            Ok((quiet.1.elapsed() > Duration::from_secs(2)).then_some(()))
+            Ok((quiet.1.elapsed() > stretch).then_some(()))
         })
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{error:#}: {:?}", self.proxy.writes()));
     }
 
     fn delete(&self) {
@@ -106,8 +111,8 @@ impl Bench {
         .unwrap();
     }
 
-    /// Runs `flow` with an operator that is killed at its write number `nth`, then with a new one; whether it was.
-    fn killed_at(&self, nth: usize, side: Cut, flow: &dyn Fn()) -> bool {
+    /// Runs `flow` with an operator that is killed at its write number `nth`, then with a new one.
+    fn killed_at(&self, nth: usize, side: Cut, flow: &dyn Fn()) {
         let operators = self.operators();
         let mut operator: Process = operators.start_leading("first").unwrap();
         self.proxy.cut_at(nth, side);
@@ -121,7 +126,6 @@ impl Bench {
         let mut second = operators.start_leading("first").unwrap();
         self.settled();
         second.terminate(Duration::from_secs(10)).unwrap();
-        true
     }
 }
 
@@ -154,7 +158,7 @@ fn operator_killed_at_any_write_ends_where_an_undisturbed_one_does() {
 
     for nth in 1..=creating.len() {
         let side = if nth % 2 == 0 { Cut::Before } else { Cut::After };
-        assert!(bench.killed_at(nth, side, &create));
+        bench.killed_at(nth, side, &create);
         assert_eq!(
             bench.children(),
             created,
@@ -168,7 +172,7 @@ fn operator_killed_at_any_write_ends_where_an_undisturbed_one_does() {
         bench.settled();
         operator.terminate(Duration::from_secs(10)).unwrap();
         let side = if nth % 2 == 0 { Cut::After } else { Cut::Before };
-        assert!(bench.killed_at(nth, side, &change));
+        bench.killed_at(nth, side, &change);
         assert_eq!(
             bench.children(),
             changed,
@@ -304,20 +308,10 @@ fn steady_minute_writes_nothing_whoever_else_writes() {
     let steady = bench
         .manifest()
         .with("spec.source.kafka.topics", json!(["steady"]))
-        .with("spec.suspend", json!(false))
-        .with("spec.scaling", json!(null));
+        .with("spec.suspend", json!(false));
     bench.apply(&steady);
     let object = format!("{KIND}/{NAME}");
-    kubectl
-        .run(&[
-            "wait",
-            "--for=condition=Ready",
-            &object,
-            "-n",
-            namespace,
-            "--timeout=120s",
-        ])
-        .unwrap();
+    kubectl.wait_for("Ready", (namespace, KIND, NAME)).unwrap();
     // A person scales, and another manages a field that we leave alone.
     kubectl
         .run(&["scale", &object, "--replicas=2", "-n", namespace])
@@ -346,15 +340,7 @@ fn steady_minute_writes_nothing_whoever_else_writes() {
         .unwrap();
 
     // First a quiet stretch must come, then a whole minute of it.
-    let mut quiet = (bench.proxy.writes().len(), Instant::now());
-    eventually("a minute without a write", Duration::from_secs(150), || {
-        let writes = bench.proxy.writes().len();
-        if writes != quiet.0 {
-            quiet = (writes, Instant::now());
-        }
-        Ok((quiet.1.elapsed() > Duration::from_secs(60)).then_some(()))
-    })
-    .unwrap_or_else(|error| panic!("{error:#}: {:?}", bench.proxy.writes()));
+    bench.quiet_for(Duration::from_secs(60), Duration::from_secs(150));
     let deployment = kubectl
         .get(namespace, "Deployment", &format!("{NAME}-runners"))
         .unwrap()

@@ -141,27 +141,8 @@ fn both_kinds_run_from_helm_install_to_kubectl_delete() {
         .unwrap();
     }
     for (kind, name, _) in objects {
-        let object = format!("{kind}/{name}");
-        kubectl
-            .run(&[
-                "wait",
-                "--for=condition=CaughtUp",
-                &object,
-                "-n",
-                NAMESPACE,
-                "--timeout=120s",
-            ])
-            .unwrap();
-        kubectl
-            .run(&[
-                "wait",
-                "--for=condition=Ready",
-                &object,
-                "-n",
-                NAMESPACE,
-                "--timeout=120s",
-            ])
-            .unwrap();
+        kubectl.wait_for("CaughtUp", (NAMESPACE, kind, name)).unwrap();
+        kubectl.wait_for("Ready", (NAMESPACE, kind, name)).unwrap();
     }
     assert_ne!(
         installation.operator_pod().unwrap(),

@@ -77,17 +77,7 @@ fn until_caught_up(world: &World, name: &str, records: i64) {
         Ok((committed()? >= records).then_some(()))
     })
     .unwrap();
-    world
-        .kubectl
-        .run(&[
-            "wait",
-            "--for=condition=CaughtUp",
-            &format!("{KIND}/{name}"),
-            "-n",
-            name,
-            "--timeout=120s",
-        ])
-        .unwrap();
+    world.kubectl.wait_for("CaughtUp", (name, KIND, name)).unwrap();
 }
 
 #[test]

@@ -12,9 +12,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use anyhow::{Context, Result, bail};
-use millrace_e2e::broker::{Broker, Options as BrokerOptions};
+use millrace_e2e::broker::Broker;
 use millrace_e2e::cluster::{Cluster, Options, STATE};
-use millrace_e2e::installation::import_images;
+use millrace_e2e::installation::{broker_beside, import_images};
 use millrace_e2e::process::send;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,7 +39,7 @@ fn main() -> Result<ExitCode> {
     if arguments.images {
         import_images(&cluster)?;
     }
-    let broker = arguments.broker.then(|| broker(&cluster)).transpose()?;
+    let broker = arguments.broker.then(|| broker_beside(&cluster)).transpose()?;
     let environment = environment(&cluster, broker.as_ref())?;
     let code = match arguments.command.split_first() {
         Some((program, rest)) => {
@@ -67,13 +67,6 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments> {
         }
     }
     Ok(parsed)
-}
-
-fn broker(cluster: &Cluster) -> Result<Broker> {
-    Broker::start_with(&BrokerOptions {
-        host: cluster.host_for_pods(),
-        ..BrokerOptions::default()
-    })
 }
 
 fn environment(cluster: &Cluster, broker: Option<&Broker>) -> Result<Vec<(&'static str, OsString)>> {

@@ -1,8 +1,8 @@
 //! `make demo`: a real Kubernetes and a Kafka broker, Millrace installed by its chart, an example applied, records coming
 //! in, and its status watched live. Ctrl-C takes everything down again.
 //!
-//! With `KUBECONFIG` set, that cluster is used instead: `kubectl` and `helm` must be on the PATH, and `--operator-image` and
-//! `--runner-image` must name images that it can pull. With `--bootstrap` that broker is used; pods must reach it.
+//! With `KUBECONFIG` set, that cluster is used instead: `--operator-image` and `--runner-image` must name images that it can
+//! pull. With `--bootstrap` that broker is used; pods must reach it.
 
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
@@ -11,14 +11,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use millrace_e2e::broker::{Broker, Options as BrokerOptions};
+use anyhow::{Result, bail};
 use millrace_e2e::client::Client;
 use millrace_e2e::cluster::{Cluster, Options};
 use millrace_e2e::eventually::eventually;
 use millrace_e2e::flights;
 use millrace_e2e::images;
-use millrace_e2e::installation::{chart, import_images};
+use millrace_e2e::installation::{broker_beside, import_images, install};
 use millrace_e2e::kubectl::Kubectl;
 use millrace_e2e::manifest::Manifest;
 use serde_json::json;
@@ -49,30 +48,30 @@ fn main() -> Result<ExitCode> {
     let interrupted = Arc::new(AtomicBool::new(false));
     listen(Arc::clone(&interrupted))?;
     let theirs = std::env::var_os("KUBECONFIG").map(PathBuf::from);
+    let ours = theirs.is_none();
     let cluster = match &theirs {
-        Some(_) => None,
+        Some(kubeconfig) => Cluster::given(kubeconfig)?,
         None => {
             say("starting Kubernetes (the first time it is built, which takes about ten minutes)")?;
             let cluster = Cluster::start(&Options::default())?;
             import_images(&cluster)?;
-            Some(cluster)
+            cluster
         }
     };
-    let kubectl = match &cluster {
-        Some(cluster) => cluster.kubectl(),
-        None => Kubectl::on_path(&theirs.unwrap_or_default()),
-    };
+    let kubectl = cluster.kubectl();
     let (broker, bootstrap) = match &wish.bootstrap {
         Some(bootstrap) => (None, bootstrap.clone()),
+        None if !ours => bail!("give --bootstrap HOST:PORT of a broker that pods of your cluster reach"),
         None => {
-            let broker = broker(cluster.as_ref())?;
+            say("starting a Kafka broker")?;
+            let broker = broker_beside(&cluster)?;
             let bootstrap = broker.bootstrap().to_owned();
             (Some(broker), bootstrap)
         }
     };
-    let shown = show(&kubectl, &bootstrap, &wish, cluster.is_some(), &interrupted);
+    let shown = show(&kubectl, &bootstrap, &wish, ours, &interrupted);
     say("taking everything down")?;
-    if cluster.is_none() {
+    if !ours {
         kubectl.run(&["delete", "namespace", NAMESPACE, "--ignore-not-found"])?;
         kubectl.helm(&[
             "uninstall",
@@ -83,9 +82,7 @@ fn main() -> Result<ExitCode> {
         ])?;
     }
     drop(broker);
-    if let Some(cluster) = cluster {
-        cluster.stop()?;
-    }
+    cluster.stop()?;
     shown?;
     Ok(ExitCode::SUCCESS)
 }
@@ -125,39 +122,15 @@ fn listen(interrupted: Arc<AtomicBool>) -> Result<()> {
     Ok(())
 }
 
-fn broker(cluster: Option<&Cluster>) -> Result<Broker> {
-    let Some(cluster) = cluster else {
-        bail!("give --bootstrap HOST:PORT of a broker that pods of your cluster reach");
-    };
-    say("starting a Kafka broker")?;
-    Broker::start_with(&BrokerOptions {
-        host: cluster.host_for_pods(),
-        ..BrokerOptions::default()
-    })
-}
-
 fn show(kubectl: &Kubectl, bootstrap: &str, wish: &Wish, ours: bool, interrupted: &AtomicBool) -> Result<()> {
     say("$ helm install millrace charts/millrace --namespace millrace-system --create-namespace")?;
-    let chart = chart();
-    let chart = chart.to_str().context("a path of UTF-8")?;
-    let mut install = vec![
-        "upgrade",
-        "--install",
-        "millrace",
-        chart,
-        "--namespace",
-        "millrace-system",
-    ];
-    install.extend(["--create-namespace", "--wait", "--timeout", "3m"]);
     let values = if ours {
         images::values().to_vec()
     } else {
         wish.images.clone()
     };
-    for value in &values {
-        install.extend(["--set", value]);
-    }
-    kubectl.helm(&install)?;
+    let values: Vec<&str> = values.iter().map(String::as_str).collect();
+    install(kubectl, "millrace-system", &values)?;
 
     let client = Client::new(bootstrap);
     if !client.has_topic(TOPIC)? {

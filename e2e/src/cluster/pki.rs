@@ -1,15 +1,13 @@
 //! Certificates and kubeconfigs of one cluster, made with the `openssl` program. Good for two days.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Result;
 use serde_json::json;
 
 use super::network::Network;
-use crate::certificates::openssl;
-
-const NEW_KEY: [&str; 5] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+use crate::certificates::{Authority, openssl};
 
 /// Name of the cluster's node.
 pub const NODE: &str = "node";
@@ -86,72 +84,4 @@ fn kubeconfig(dir: &Path, user: &str, network: Network) -> Result<String> {
         "current-context": "millrace",
     });
     Ok(serde_json::to_string_pretty(&value)?)
-}
-
-/// A key that vouches for others.
-struct Authority {
-    dir: PathBuf,
-    name: &'static str,
-}
-
-impl Authority {
-    fn new(dir: &Path, name: &'static str, title: &str) -> Result<Self> {
-        let (key, certificate, subject) = (format!("{name}.key"), format!("{name}.pem"), format!("/CN={title}"));
-        let arguments = [
-            "req",
-            "-x509",
-            "-days",
-            "2",
-            "-subj",
-            &subject,
-            "-keyout",
-            &key,
-            "-out",
-            &certificate,
-        ];
-        openssl(dir, &[&arguments[..], &NEW_KEY].concat())?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            name,
-        })
-    }
-
-    fn server(&self, file: &str, name: &str, alternatives: &str) -> Result<()> {
-        let extensions = format!("extendedKeyUsage=serverAuth\nsubjectAltName={alternatives}\n");
-        self.sign(file, &format!("/CN={name}"), &extensions)
-    }
-
-    fn client(&self, file: &str, subject: &str) -> Result<()> {
-        self.sign(file, subject, "extendedKeyUsage=clientAuth\n")
-    }
-
-    fn sign(&self, file: &str, subject: &str, extensions: &str) -> Result<()> {
-        let dir = &self.dir;
-        let [key, request, certificate, extension_file] =
-            ["key", "csr", "pem", "extensions"].map(|kind| format!("{file}.{kind}"));
-        let arguments = ["req", "-subj", subject, "-keyout", &key, "-out", &request];
-        openssl(dir, &[&arguments[..], &NEW_KEY].concat())?;
-        fs::write(dir.join(&extension_file), extensions)?;
-        let (ca, ca_key) = (format!("{}.pem", self.name), format!("{}.key", self.name));
-        openssl(
-            dir,
-            &[
-                "x509",
-                "-req",
-                "-days",
-                "2",
-                "-in",
-                &request,
-                "-CA",
-                &ca,
-                "-CAkey",
-                &ca_key,
-                "-CAcreateserial",
-                "-extfile",
-                &extension_file,
-                "-out",
-                &certificate,
-            ],
-        )
-    }
 }
