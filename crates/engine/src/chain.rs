@@ -8,21 +8,18 @@ mod reject;
 
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use millrace_format::{Decoder, Record, Refused};
 use millrace_plan::Plan;
 
 use crate::batch::Batch;
 use crate::chain::emit::Emitter;
 use crate::chain::flow::Flow;
-use crate::chain::memory::State;
-pub use crate::chain::memory::StateSize;
 pub use crate::chain::program::Program;
 use crate::chain::program::Step;
 use crate::chain::reject::Rejecter;
 use crate::effects::{Effects, Reason};
-use crate::operators::group::GroupOperator;
-use crate::operators::window::WindowOperator;
-use crate::operators::{filter, flat_map};
+use crate::operators::{Fault, Keyed, Made, Now, filter, flat_map};
 use crate::watermark::Watermark;
 
 /// What comes in.
@@ -30,6 +27,9 @@ use crate::watermark::Watermark;
 pub enum Input<'a> {
     /// Records of the partition, in order, following on those of the step before.
     Records(&'a [Record<'a>]),
+    /// The wall clock has come to this, in milliseconds since the epoch: what follows happens then. A clock that goes back
+    /// stands still.
+    Clock(i64),
     /// There will be no more: closes every window. Only a finite input (a file) ends.
     End,
 }
@@ -40,7 +40,9 @@ pub struct Chain {
     decoder: Decoder,
     refused: Vec<Refused>,
     watermark: Watermark,
-    states: Vec<State>,
+    clock: i64,
+    /// One for each operator; None where it remembers nothing.
+    states: Vec<Option<Box<dyn Keyed>>>,
     emitter: Emitter,
     rejecter: Rejecter,
 }
@@ -49,24 +51,14 @@ impl Chain {
     /// A chain that has seen nothing yet.
     pub fn new(program: Arc<Program>) -> Self {
         let plan = program.plan();
-        let state = |(position, _): (usize, &millrace_plan::Operator)| match &program.steps[position] {
-            Step::Group { spec, .. } => State::Group(GroupOperator::new(
-                spec,
-                plan.fields_into(position),
-                plan.fields_out_of(position),
-            )),
-            Step::Window { spec, .. } => State::Window(WindowOperator::new(
-                spec,
-                plan.fields_into(position),
-                plan.fields_out_of(position),
-            )),
-            _ => State::None,
-        };
+        let state =
+            |(position, step): (usize, &Step)| step.keyed(plan.fields_into(position), plan.fields_out_of(position));
         Self {
             decoder: Decoder::json(&plan.input, plan.key.as_ref(), plan.event_time),
             refused: Vec::new(),
             watermark: Watermark::new(plan.event_time.max_out_of_orderness),
-            states: plan.operators.iter().enumerate().map(state).collect(),
+            clock: 0,
+            states: program.steps.iter().enumerate().map(state).collect(),
             emitter: Emitter::new(plan),
             rejecter: Rejecter::new(plan),
             program,
@@ -80,6 +72,10 @@ impl Chain {
         effects.passed.resize(program.steps.len(), 0);
         let (records, ended) = match input {
             Input::Records(records) => (records, false),
+            Input::Clock(now) => {
+                self.clock = self.clock.max(now);
+                (&[] as &[Record<'_>], false)
+            }
             Input::End => (&[] as &[Record<'_>], true),
         };
         let mut flow = Flow::of_records(self.decode(records, effects));
@@ -119,7 +115,7 @@ impl Chain {
             }
             Step::Group { arguments, .. } | Step::Window { arguments, .. } => {
                 let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
-                self.aggregate(position, input, &arguments, ended, effects)
+                self.keyed(position, input, &arguments, ended, effects)
             }
         };
         for fall in fallen {
@@ -129,45 +125,36 @@ impl Chain {
         out
     }
 
-    fn aggregate(
+    fn keyed(
         &mut self,
         position: usize,
-        input: Batch,
-        arguments: &[Option<arrow::array::ArrayRef>],
+        flow: Flow,
+        arguments: &[Option<ArrayRef>],
         ended: bool,
         effects: &mut Effects,
     ) -> Flow {
-        let (rejecter, plan) = (&self.rejecter, self.program.plan());
-        let mut rejected = Vec::new();
-        let mut late = Vec::new();
-        let made = match &mut self.states[position] {
-            State::Group(group) => Some(group.step(&input, arguments, &mut |row, why| rejected.push((row, why)))),
-            State::Window(window) if ended => window.finish(),
-            State::Window(window) => window.step(
-                &input,
-                arguments,
-                self.watermark.current(),
-                &mut |row| late.push(row),
-                &mut |row, why| rejected.push((row, why)),
-            ),
-            State::None => None,
+        let now = Now {
+            watermark: self.watermark.current(),
+            clock: self.clock,
         };
-        for row in late {
-            rejecter.reject(
-                position,
-                &input,
-                row,
-                Reason::Late,
-                "the record came after its window was closed",
-                effects,
-            );
-        }
-        for (row, why) in rejected {
-            rejecter.reject(position, &input, row, Reason::AggregateOverflow, &why, effects);
+        let keyed = self.states[position].as_mut().expect("steps with a key remember");
+        let mut faults = Vec::new();
+        let made = match ended {
+            true => keyed.finish(),
+            false => keyed.step(&flow.batch, arguments, now, &mut faults),
+        };
+        for (row, fault) in faults {
+            let (reason, message) = match &fault {
+                Fault::Late => (Reason::Late, "the record came after its window was closed"),
+                Fault::Overflow(message) => (Reason::AggregateOverflow, message.as_str()),
+            };
+            self.rejecter
+                .reject(position, &flow.batch, row, reason, message, effects);
         }
         match made {
-            Some(batch) => self.emitter.keyed(batch, effects),
-            None => Flow::empty(plan.fields_out_of(position)),
+            Some(Made::Results(batch)) => self.emitter.keyed(position, batch, effects),
+            Some(Made::Picked(picked)) => flow.picked(picked),
+            None => Flow::empty(self.program.plan().fields_out_of(position)),
         }
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Order of the modules = order of the YAML. Each is the checked twin of the file of the same name in `crds`.
 
+mod aggregates;
 mod explain;
 mod expression;
 mod fields;
@@ -20,6 +21,7 @@ mod walk;
 mod window;
 mod workload;
 
+pub use aggregates::{Aggregate, AggregateFunction};
 pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};
@@ -35,7 +37,7 @@ pub use state::{LostState, OperatorState, difference, shape};
 pub use suggest::closest;
 pub use validate::{parse_duration, validate};
 pub use walk::visit_expressions;
-pub use window::{Aggregate, AggregateFunction, Tumbling, Window};
+pub use window::{Tumbling, Window};
 pub use workload::{Resources, Scaling, ScalingTarget, Storage, Workload};
 
 use std::time::Duration;

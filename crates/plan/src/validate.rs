@@ -8,6 +8,8 @@ mod declared;
 mod duration;
 mod event_time;
 mod flat_map;
+mod group;
+mod group_key;
 mod key;
 mod map;
 mod problems;
@@ -17,6 +19,7 @@ mod scope;
 mod source;
 mod steps;
 mod topics;
+mod window;
 mod workload;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The last step: rows become records to send.
 
 use millrace_format::{Encoder, KeyEncoder, Record};
-use millrace_plan::{OperatorKind, Plan};
+use millrace_plan::{Operator, OperatorKind, Plan};
 
 use crate::batch::Batch;
 use crate::chain::flow::Flow;
@@ -11,31 +11,29 @@ use crate::effects::{Bytes, Effects, Emit};
 pub(super) struct Emitter {
     /// None: values are the input's own bytes.
     encoder: Option<Encoder>,
-    /// The group key of what aggregates make.
-    group_key: Option<KeyEncoder>,
+    /// For each operator whose rows get a record key of their own, what makes it.
+    keys: Vec<Option<KeyEncoder>>,
 }
 
 impl Emitter {
     pub(super) fn new(plan: &Plan) -> Self {
-        let group_key = plan.operators.iter().find_map(|operator| {
+        let key = |operator: &Operator| {
             let keys = match &operator.kind {
                 OperatorKind::Group(group) => group.keys.len(),
                 OperatorKind::Window(window) => window.keys.len(),
-                _ => return None,
+                OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::FlatMap(_) => return None,
             };
             // An aggregate's output begins with its keys.
             Some(KeyEncoder::new(&operator.output, &(0..keys).collect::<Vec<_>>()))
-        });
+        };
+        let keys = plan.operators.iter().map(key).collect();
         let encoder = (!plan.passes_bytes_through()).then(|| Encoder::json(plan.output()));
-        Self { encoder, group_key }
+        Self { encoder, keys }
     }
 
-    /// Gives the rows that an aggregate made their record keys.
-    pub(super) fn keyed(&self, batch: Batch, effects: &mut Effects) -> Flow {
-        let encoder = self
-            .group_key
-            .as_ref()
-            .expect("an aggregate made these rows, so the plan has one");
+    /// Gives the rows that the operator at `position` made their record keys.
+    pub(super) fn keyed(&self, position: usize, batch: Batch, effects: &mut Effects) -> Flow {
+        let encoder = self.keys[position].as_ref().expect("an aggregate made these rows");
         let bound = encoder.bind(&batch.columns);
         let keys = (0..batch.len())
             .map(|row| made(effects, |out| bound.write(row, out)))

@@ -5,6 +5,7 @@ use millrace_plan::Fields;
 
 use crate::batch::{Batch, keep, pick};
 use crate::effects::Bytes;
+use crate::operators::Picked;
 use crate::operators::flat_map::Flattened;
 
 /// Rows and their record keys.
@@ -53,6 +54,15 @@ impl Flow {
             Some(mask) => keep(keys, mask),
         });
         Self { batch, keys }
+    }
+
+    /// Some of the rows, in another shape.
+    pub(super) fn picked(&self, picked: Picked) -> Self {
+        let keys = self.keys.as_ref().map(|keys| pick(keys, &picked.rows));
+        Self {
+            batch: picked.batch,
+            keys,
+        }
     }
 
     /// Rows made from rows.

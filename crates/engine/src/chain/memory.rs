@@ -6,47 +6,19 @@ use millrace_plan::{LostState, OperatorState};
 
 use super::Chain;
 use crate::checkpoint::Section;
-use crate::operators::group::GroupOperator;
-use crate::operators::window::WindowOperator;
+use crate::operators::{Keyed, StateSize};
 use crate::state::codec::Reader;
 use crate::state::saved_shape;
-
-/// What an operator remembers between steps.
-pub(super) enum State {
-    None,
-    Group(GroupOperator),
-    Window(WindowOperator),
-}
-
-/// How much a chain remembers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StateSize {
-    /// Groups, over all windows.
-    pub groups: usize,
-    /// Open windows.
-    pub windows: usize,
-    /// Estimated bytes.
-    pub bytes: usize,
-}
 
 impl Chain {
     /// How much is remembered.
     pub fn state_size(&self) -> StateSize {
-        self.states
-            .iter()
-            .fold(StateSize::default(), |size, state| match state {
-                State::None => size,
-                State::Group(group) => StateSize {
-                    groups: size.groups + group.groups(),
-                    bytes: size.bytes + group.bytes(),
-                    ..size
-                },
-                State::Window(window) => StateSize {
-                    groups: size.groups + window.groups(),
-                    windows: size.windows + window.windows(),
-                    bytes: size.bytes + window.bytes(),
-                },
-            })
+        let sizes = self.states.iter().flatten().map(|state| state.size());
+        sizes.fold(StateSize::default(), |all, one| StateSize {
+            groups: all.groups + one.groups,
+            windows: all.windows + one.windows,
+            bytes: all.bytes + one.bytes,
+        })
     }
 
     /// What a checkpoint must hold of event time.
@@ -57,13 +29,9 @@ impl Chain {
     /// What a checkpoint must hold of each operator that remembers something.
     pub fn save(&self) -> Vec<Section> {
         let operators = self.program.plan().operators.iter();
-        let section = |(operator, state): (&millrace_plan::Operator, &State)| {
+        let section = |(operator, state): (&millrace_plan::Operator, &Option<Box<dyn Keyed>>)| {
             let mut bytes = Vec::new();
-            match state {
-                State::None => return None,
-                State::Group(group) => group.save(&mut bytes),
-                State::Window(window) => window.save(&mut bytes),
-            }
+            state.as_ref()?.save(&mut bytes);
             Some(Section {
                 operator: operator.name.as_str().to_owned(),
                 kind: operator.kind.state()?.to_owned(),
@@ -105,9 +73,8 @@ impl Chain {
         let mut operators = self.program.plan().operators.iter();
         let position = operators.position(|operator| operator.name.as_str() == section.operator);
         match position.map(|position| &mut self.states[position]) {
-            Some(State::Group(group)) => group.load(&section.bytes),
-            Some(State::Window(window)) => window.load(&section.bytes),
-            Some(State::None) | None => Err("the operator remembers nothing".to_owned()),
+            Some(Some(state)) => state.load(&section.bytes),
+            Some(None) | None => Err("the operator remembers nothing".to_owned()),
         }
     }
 }

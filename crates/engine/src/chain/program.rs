@@ -5,12 +5,13 @@ use std::sync::Arc;
 use arrow::array::ArrayRef;
 use millrace_plan::{Aggregate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Window};
 
-use crate::batch::Batch;
 use crate::chain::flow::Flow;
 use crate::expr::Computed;
 use crate::operators::flat_map::Output;
+use crate::operators::group::GroupOperator;
 use crate::operators::map::Map;
-use crate::operators::{Fallen, Survivors};
+use crate::operators::window::WindowOperator;
+use crate::operators::{Fallen, Keyed, Survivors};
 
 /// A plan ready to run.
 #[derive(Debug)]
@@ -70,6 +71,17 @@ fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
     })
 }
 
+impl Step {
+    /// What the step remembers at the beginning; None if it remembers nothing.
+    pub(super) fn keyed(&self, input: &Fields, output: &Fields) -> Option<Box<dyn Keyed>> {
+        match self {
+            Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
+            Self::Window { spec, .. } => Some(Box::new(WindowOperator::new(spec, input, output))),
+            Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } => None,
+        }
+    }
+}
+
 impl Arguments {
     fn compile(aggregates: &[Aggregate], input: &Fields) -> Result<Self, String> {
         let compile = |aggregate: &Aggregate| {
@@ -83,7 +95,7 @@ impl Arguments {
     }
 
     /// Evaluates all arguments; rows on which one fails are reported and left out of everything returned.
-    pub(super) fn evaluate(&self, flow: &Flow, fallen: &mut Vec<Fallen>) -> (Batch, Vec<Option<ArrayRef>>) {
+    pub(super) fn evaluate(&self, flow: &Flow, fallen: &mut Vec<Fallen>) -> (Flow, Vec<Option<ArrayRef>>) {
         let mut failures = Vec::new();
         let mut evaluate = |argument: &Option<Computed>| {
             let evaluated = argument.as_ref()?.evaluate(&flow.batch.columns);
@@ -96,6 +108,9 @@ impl Arguments {
             .iter()
             .map(|values| values.as_ref().map(|values| survivors.column(values)))
             .collect();
-        (survivors.batch(flow.batch.clone()), values)
+        (
+            flow.became(survivors.batch(flow.batch.clone()), survivors.mask()),
+            values,
+        )
     }
 }

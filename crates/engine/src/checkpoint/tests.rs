@@ -3,6 +3,7 @@ use millrace_plan::{AggregateFunction, Group};
 use super::*;
 use crate::operators::group::GroupOperator;
 use crate::operators::window::WindowOperator;
+use crate::operators::{Keyed, Now};
 use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, values};
 
 /// Written once, by the first version; never to be written again.
@@ -73,13 +74,14 @@ fn of_operators() -> Checkpoint {
         aggregate(AggregateFunction::Count, ""),
         aggregate(AggregateFunction::Avg, "decimal"),
     ];
-    group.step(&batch, &arguments(&batch, &group_aggregates), &mut |row, _| {
-        panic!("row {row} was rejected")
-    });
-    let (late, reject) = (&mut |row| panic!("row {row} was late"), &mut |row, _| {
-        panic!("row {row} was rejected")
-    });
-    window.step(&batch, &arguments(&batch, &aggregates()), 2_499, late, reject);
+    let mut faults = Vec::new();
+    group.step(&batch, &arguments(&batch, &group_aggregates), testing::NOW, &mut faults);
+    let now = Now {
+        watermark: 2_499,
+        ..testing::NOW
+    };
+    window.step(&batch, &arguments(&batch, &aggregates()), now, &mut faults);
+    assert_eq!(faults, []);
     let (mut group_bytes, mut window_bytes) = (Vec::new(), Vec::new());
     group.save(&mut group_bytes);
     window.save(&mut window_bytes);
@@ -196,9 +198,10 @@ fn the_first_version_loads_and_goes_on_as_if_nothing_had_happened() {
         aggregate(AggregateFunction::Count, ""),
         aggregate(AggregateFunction::Avg, "decimal"),
     ];
-    let out = group.step(&batch, &arguments(&batch, &group_aggregates), &mut |row, _| {
-        panic!("row {row} was rejected")
-    });
+    let mut faults = Vec::new();
+    let made = group.step(&batch, &arguments(&batch, &group_aggregates), testing::NOW, &mut faults);
+    assert_eq!(faults, []);
+    let out = testing::results(made.expect("every row has a result"));
     // (10 + 5) * 1,000,000,007 + 2 over three values, with four more digits.
     let mean = Value::Decimal((15 * 1_000_000_007 + 2) * 10_000 / 3 + 1);
     assert_eq!(
@@ -206,8 +209,8 @@ fn the_first_version_loads_and_goes_on_as_if_nothing_had_happened() {
         [Value::Text("a".to_owned()), Value::Whole(3), mean]
     );
 
-    assert_eq!((window.windows(), window.groups()), (2, 4));
-    let out = window.finish().expect("two windows are open");
+    assert_eq!((window.size().windows, window.size().groups), (2, 4));
+    let out = testing::results(window.finish().expect("two windows are open"));
     let starts: Vec<_> = (0..4)
         .map(|row| values(out.columns.columns(), row)[2].clone())
         .collect();

@@ -5,7 +5,7 @@ use arrow::array::{ArrayRef, BooleanArray};
 use millrace_plan::{Fields, Group};
 
 use crate::batch::Batch;
-use crate::operators::record_batch;
+use crate::operators::{Fault, Keyed, Made, Now, StateSize, record_batch};
 use crate::state::codec::Reader;
 use crate::state::{ColumnBuilder, Groups, Inputs, Layout};
 
@@ -26,31 +26,12 @@ impl GroupOperator {
         }
     }
 
-    /// Returns for every row its group's results right after the row. `arguments[i]` belongs to the aggregate `i`; None
-    /// counts rows. A row with which an aggregate would overflow goes to `reject(row, message)`: it leaves no trace in
-    /// the state and has no result. Results keep origins, times and watermarks of their rows.
-    pub(crate) fn step(
-        &mut self,
-        batch: &Batch,
-        arguments: &[Option<ArrayRef>],
-        reject: &mut dyn FnMut(usize, String),
-    ) -> Batch {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
-        let mut results = self.layout.result_builders(batch.len());
-        if self.groups.has_room(&inputs, batch.len()) {
-            self.groups.add_and_emit(&inputs, batch.len(), &mut results);
-            return self.output(batch.clone(), results);
-        }
-        let accepted = self.add_row_by_row(&inputs, batch.len(), &mut results, reject);
-        self.output(batch.filter(&accepted), results)
-    }
-
     fn add_row_by_row(
         &mut self,
         inputs: &Inputs<'_>,
         rows: usize,
         results: &mut [ColumnBuilder],
-        reject: &mut dyn FnMut(usize, String),
+        faults: &mut Vec<(usize, Fault)>,
     ) -> BooleanArray {
         let mut add = |row| match self.groups.add_row(inputs, row) {
             Ok(group) => {
@@ -58,7 +39,7 @@ impl GroupOperator {
                 true
             }
             Err(full) => {
-                reject(row, self.layout.overflow(full));
+                faults.push((row, Fault::Overflow(self.layout.overflow(full))));
                 false
             }
         };
@@ -78,25 +59,42 @@ impl GroupOperator {
             ..accepted
         }
     }
+}
 
-    /// Number of groups.
-    pub(crate) fn groups(&self) -> usize {
-        self.groups.len()
+impl Keyed for GroupOperator {
+    /// Returns for every row its group's results right after the row. Results keep origins, times and watermarks of their
+    /// rows.
+    fn step(
+        &mut self,
+        batch: &Batch,
+        arguments: &[Option<ArrayRef>],
+        _now: Now,
+        faults: &mut Vec<(usize, Fault)>,
+    ) -> Option<Made> {
+        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let mut results = self.layout.result_builders(batch.len());
+        if self.groups.has_room(&inputs, batch.len()) {
+            self.groups.add_and_emit(&inputs, batch.len(), &mut results);
+            return Some(Made::Results(self.output(batch.clone(), results)));
+        }
+        let accepted = self.add_row_by_row(&inputs, batch.len(), &mut results, faults);
+        Some(Made::Results(self.output(batch.filter(&accepted), results)))
     }
 
-    /// Estimated bytes of memory.
-    pub(crate) fn bytes(&self) -> usize {
-        self.groups.bytes()
+    fn size(&self) -> StateSize {
+        StateSize {
+            groups: self.groups.len(),
+            windows: 0,
+            bytes: self.groups.bytes(),
+        }
     }
 
-    /// Appends the state. Equal histories give equal bytes.
-    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+    fn save(&self, out: &mut Vec<u8>) {
         self.layout.save(out);
         self.groups.save(out);
     }
 
-    /// Replaces the state by a saved one. On an error, which says what does not fit, the state stays as it was.
-    pub(crate) fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
         let mut reader = Reader::new(bytes);
         self.layout.check(&mut reader)?;
         let groups = Groups::load(&self.layout, &mut reader).and_then(|groups| reader.end().map(|()| groups));

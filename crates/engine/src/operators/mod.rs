@@ -11,10 +11,82 @@ pub(crate) mod map;
 
 pub(crate) mod window;
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 
 use crate::batch::Batch;
 use crate::expr::Failure;
+
+/// A step that remembers something of each key.
+///
+/// What it returns and whom it rejects must not depend on how the input is cut into batches.
+pub(crate) trait Keyed: Send {
+    /// Takes rows in, then lets time come as far as `now`. `arguments[i]` belongs to the aggregate `i`; None counts rows.
+    /// Rows that it cannot take go to `faults` with their position in `batch`, in order, and leave no trace. Called with an
+    /// empty batch too, when only time has moved.
+    fn step(
+        &mut self,
+        batch: &Batch,
+        arguments: &[Option<ArrayRef>],
+        now: Now,
+        faults: &mut Vec<(usize, Fault)>,
+    ) -> Option<Made>;
+    /// The input has ended: what still waits comes out.
+    fn finish(&mut self) -> Option<Made> {
+        None
+    }
+    /// How much is remembered.
+    fn size(&self) -> StateSize;
+    /// Appends the state, its shape first ([`crate::state::save_shape`]). Equal histories give equal bytes.
+    fn save(&self, out: &mut Vec<u8>);
+    /// Replaces the state by a saved one. On an error, which says what does not fit, the state stays as it was.
+    fn load(&mut self, bytes: &[u8]) -> Result<(), String>;
+}
+
+/// What a step with a key makes.
+pub(crate) enum Made {
+    /// Rows of its own, which begin with the fields of the group key: that becomes their record key.
+    Results(Batch),
+    /// Rows of the input: they keep the record key that they have.
+    #[expect(dead_code, reason = "for steps that pass rows on")]
+    Picked(Picked),
+}
+
+/// Some rows of the input, maybe with more fields.
+pub(crate) struct Picked {
+    pub(crate) batch: Batch,
+    /// For each row its position in the input.
+    pub(crate) rows: UInt32Array,
+}
+
+/// How far time has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// The partition's watermark after the batch.
+    pub(crate) watermark: i64,
+    /// The wall clock as the chain was last told it ([`Input::Clock`](crate::Input::Clock)), milliseconds since the epoch.
+    #[expect(dead_code, reason = "for steps that go by the clock")]
+    pub(crate) clock: i64,
+}
+
+/// Why a row was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Its window is closed for good.
+    Late,
+    /// A value would leave its range; what exactly.
+    Overflow(String),
+}
+
+/// How much a chain remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StateSize {
+    /// Groups, over all windows.
+    pub groups: usize,
+    /// Open windows.
+    pub windows: usize,
+    /// Estimated bytes.
+    pub bytes: usize,
+}
 
 /// A row that fell out of a step, by its position in the batch that the step was given.
 pub(crate) struct Fallen {

@@ -1,7 +1,7 @@
 //! Aggregates a key and window of event time. No clock: windows close by the watermarks that come in with the rows, or
 //! at the end of the input.
 //!
-//! The meaning, which [`WindowOperator::step`] may only shorten: before a row, time moves on to the row's watermark and
+//! The meaning, which [`Keyed::step`] of it may only shorten: before a row, time moves on to the row's watermark and
 //! the windows that this closes emit; then the row is added, or found late. Moving on first is right, since a row that
 //! raised the watermark itself lies after it, and a watermark that has passed the row's own window was there before the
 //! row. After the last row, time moves on to the partition's watermark. Nothing in this mentions batches, so **the
@@ -22,6 +22,7 @@ use millrace_plan::{Fields, Tumbling, Window};
 use crate::batch::Batch;
 use crate::operators::window::output::Output;
 use crate::operators::window::panes::{Panes, Span};
+use crate::operators::{Fault, Keyed, Made, Now, StateSize};
 use crate::state::codec::{CodecError, Fixed, Reader};
 use crate::state::{Inputs, Layout};
 use crate::watermark::Watermark;
@@ -38,8 +39,8 @@ pub(crate) struct WindowOperator {
     watermark: i64,
     /// Windows whose last instant is not above it are closed for good, even if the lateness is raised later.
     closed: i64,
-    /// Rows that were not added, with a message if they overflow, without if they are late.
-    faults: Vec<(usize, Option<String>)>,
+    /// Rows that were not added; kept for its memory.
+    faults: Vec<(usize, Fault)>,
 }
 
 impl WindowOperator {
@@ -54,51 +55,6 @@ impl WindowOperator {
             closed: Watermark::NONE,
             faults: Vec::new(),
         }
-    }
-
-    /// Adds the rows, then closes what `watermark`, the partition's after this batch, closes. Late rows go to `late`,
-    /// rows with which an aggregate would overflow to `reject`, both in order; neither leaves a trace. Returns the
-    /// results, if any: their time is the window's last instant, their watermark the one just before they were due.
-    pub(crate) fn step(
-        &mut self,
-        batch: &Batch,
-        arguments: &[Option<ArrayRef>],
-        watermark: i64,
-        late: &mut dyn FnMut(usize),
-        reject: &mut dyn FnMut(usize, String),
-    ) -> Option<Batch> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
-        let mut out = Output::default();
-        let mut span = Span::NOWHERE;
-        for (row, (time, seen)) in batch.times.iter().zip(&batch.watermarks).enumerate() {
-            if !span.holds(*time) {
-                span = Span::of(self.tumbling, *time);
-            }
-            if span.last <= self.closed.max(self.closed_at(*seen)) {
-                self.faults.push((row, None));
-            } else if span.last <= self.watermark.max(*seen) {
-                self.add_waiting(&inputs);
-                self.advance(*seen, &mut out);
-                self.update(&inputs, row, span, &mut out);
-            } else {
-                self.panes.wait(span, row as u32, &self.layout);
-            }
-        }
-        self.add_waiting(&inputs);
-        self.advance(watermark, &mut out);
-        self.report(late, reject);
-        out.finish(&self.output)
-    }
-
-    /// End of the input: every open window closes, oldest first.
-    pub(crate) fn finish(&mut self) -> Option<Batch> {
-        let mut out = Output::default();
-        while let Some(span) = self.panes.first() {
-            self.watermark = self.watermark.max(span.last.saturating_sub(1));
-            self.close(span, self.watermark, &mut out);
-        }
-        (self.watermark, self.closed) = (i64::MAX, i64::MAX);
-        out.finish(&self.output)
     }
 
     /// Last instant of the newest window that this watermark closes for good.
@@ -122,7 +78,7 @@ impl WindowOperator {
         match self.panes.add_row(inputs, row, span, &self.layout) {
             Ok(group) => Some(group),
             Err(full) => {
-                self.faults.push((row, Some(self.layout.overflow(full))));
+                self.faults.push((row, Fault::Overflow(self.layout.overflow(full))));
                 None
             }
         }
@@ -170,46 +126,6 @@ impl WindowOperator {
         self.panes.remove(span, &self.layout);
     }
 
-    fn report(&mut self, late: &mut dyn FnMut(usize), reject: &mut dyn FnMut(usize, String)) {
-        self.faults.sort_by_key(|(row, _)| *row);
-        for (row, message) in self.faults.drain(..) {
-            match message {
-                None => late(row),
-                Some(message) => reject(row, message),
-            }
-        }
-    }
-
-    /// Number of open windows.
-    pub(crate) fn windows(&self) -> usize {
-        self.panes.spans().count()
-    }
-
-    /// Number of groups, over all open windows.
-    pub(crate) fn groups(&self) -> usize {
-        self.panes.spans().map(|span| self.panes.groups(span).len()).sum()
-    }
-
-    /// Estimated bytes of memory.
-    pub(crate) fn bytes(&self) -> usize {
-        self.panes.bytes()
-    }
-
-    /// Appends the state. Equal histories give equal bytes.
-    pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        self.layout.save(out);
-        self.watermark.put(out);
-        self.closed.put(out);
-        self.panes.save(out);
-    }
-
-    /// Replaces the state by a saved one. On an error, which says what does not fit, the state stays as it was.
-    pub(crate) fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut reader = Reader::new(bytes);
-        self.layout.check(&mut reader)?;
-        self.load_windows(&mut reader).map_err(|error| error.to_string())
-    }
-
     fn load_windows(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
         let (watermark, closed) = (reader.get()?, reader.get()?);
         let panes = Panes::load(&self.layout, self.tumbling, reader)?;
@@ -219,6 +135,73 @@ impl WindowOperator {
         }
         (self.watermark, self.closed, self.panes) = (watermark, closed, panes);
         Ok(())
+    }
+}
+
+impl Keyed for WindowOperator {
+    /// Adds the rows, then closes what the watermark closes. The results' time is the window's last instant, their
+    /// watermark the one just before they were due.
+    fn step(
+        &mut self,
+        batch: &Batch,
+        arguments: &[Option<ArrayRef>],
+        now: Now,
+        faults: &mut Vec<(usize, Fault)>,
+    ) -> Option<Made> {
+        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let mut out = Output::default();
+        let mut span = Span::NOWHERE;
+        for (row, (time, seen)) in batch.times.iter().zip(&batch.watermarks).enumerate() {
+            if !span.holds(*time) {
+                span = Span::of(self.tumbling, *time);
+            }
+            if span.last <= self.closed.max(self.closed_at(*seen)) {
+                self.faults.push((row, Fault::Late));
+            } else if span.last <= self.watermark.max(*seen) {
+                self.add_waiting(&inputs);
+                self.advance(*seen, &mut out);
+                self.update(&inputs, row, span, &mut out);
+            } else {
+                self.panes.wait(span, row as u32, &self.layout);
+            }
+        }
+        self.add_waiting(&inputs);
+        self.advance(now.watermark, &mut out);
+        self.faults.sort_by_key(|(row, _)| *row);
+        faults.append(&mut self.faults);
+        out.finish(&self.output).map(Made::Results)
+    }
+
+    /// Every open window closes, oldest first.
+    fn finish(&mut self) -> Option<Made> {
+        let mut out = Output::default();
+        while let Some(span) = self.panes.first() {
+            self.watermark = self.watermark.max(span.last.saturating_sub(1));
+            self.close(span, self.watermark, &mut out);
+        }
+        (self.watermark, self.closed) = (i64::MAX, i64::MAX);
+        out.finish(&self.output).map(Made::Results)
+    }
+
+    fn size(&self) -> StateSize {
+        StateSize {
+            groups: self.panes.spans().map(|span| self.panes.groups(span).len()).sum(),
+            windows: self.panes.spans().count(),
+            bytes: self.panes.bytes(),
+        }
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        self.layout.save(out);
+        self.watermark.put(out);
+        self.closed.put(out);
+        self.panes.save(out);
+    }
+
+    fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let mut reader = Reader::new(bytes);
+        self.layout.check(&mut reader)?;
+        self.load_windows(&mut reader).map_err(|error| error.to_string())
     }
 }
 

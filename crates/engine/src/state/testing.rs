@@ -12,6 +12,7 @@ use datafusion_expr::col;
 use millrace_plan::{Aggregate, AggregateFunction, Expression, Field, FieldType, Fields, Tumbling, Window};
 
 use crate::batch::Batch;
+use crate::operators::{Made, Now};
 
 pub(crate) const DECIMAL: FieldType = FieldType::Decimal {
     precision: 38,
@@ -290,4 +291,18 @@ pub(crate) fn decimal_mean(sum: i128, count: usize) -> Option<Value> {
         mean += 1;
     }
     (mean < 10u128.pow(38)).then(|| Value::Decimal(sum.signum() * mean as i128))
+}
+
+/// For operators to which time means nothing.
+pub(crate) const NOW: Now = Now {
+    watermark: i64::MIN,
+    clock: 0,
+};
+
+/// The rows that an operator made of its own.
+pub(crate) fn results(made: Made) -> Batch {
+    match made {
+        Made::Results(batch) => batch,
+        Made::Picked(_) => panic!("rows of the input"),
+    }
 }

@@ -137,11 +137,15 @@ impl Check<'_> {
     }
 
     fn value(&mut self, schema: &JSONSchemaProps, value: &Value, path: &str) {
-        match (schema.type_.as_deref(), value) {
+        let wanted = match schema.x_kubernetes_int_or_string {
+            Some(true) => Some(words::INT_OR_STRING),
+            _ => schema.type_.as_deref(),
+        };
+        match (wanted, value) {
             (Some("object"), Value::Object(members)) => self.object(schema, members, path),
             (Some("array"), Value::Array(items)) => self.array(schema, items, path),
-            (Some("string"), Value::String(text)) => self.string(schema, text, path),
-            (Some("integer"), Value::Number(number)) if number.is_i64() || number.is_u64() => {
+            (Some("string" | words::INT_OR_STRING), Value::String(text)) => self.string(schema, text, path),
+            (Some("integer" | words::INT_OR_STRING), Value::Number(number)) if number.is_i64() || number.is_u64() => {
                 self.number(schema, number.as_f64().unwrap_or(f64::NAN), path);
             }
             (Some("number"), Value::Number(number)) => {
@@ -149,7 +153,8 @@ impl Check<'_> {
             }
             (Some("boolean"), Value::Bool(_)) => {}
             (wanted, given) => {
-                let is_bare = wanted == Some("string") && (given.is_number() || given.is_boolean());
+                let texts = [Some("string"), Some(words::INT_OR_STRING)];
+                let is_bare = texts.contains(&wanted) && (given.is_number() || given.is_boolean());
                 let would_fit = || {
                     Regex::new(schema.pattern.as_ref()?)
                         .ok()

@@ -15,6 +15,9 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
+/// What a field is that takes a whole number or a text, as quantities do. The schema has no type for it.
+pub(super) const INT_OR_STRING: &str = "int-or-string";
+
 /// A type of the schema, with its article.
 pub(super) fn type_name(name: &str) -> &'static str {
     match name {
@@ -22,6 +25,7 @@ pub(super) fn type_name(name: &str) -> &'static str {
         "array" => "a list",
         "string" => "a string",
         "integer" => "a whole number",
+        INT_OR_STRING => "a whole number or a string",
         "number" => "a number",
         "boolean" => "true or false",
         _ => "something else",

@@ -1,154 +1,18 @@
-//! `groupBy` and `window`: keys and aggregates.
+//! Aggregates: what each computes, of what type, and the fields that come out.
 
-use millrace_crds::{AggregateFunction as RawFunction, AggregateSpec, GroupBySpec, WindowSpec};
+use millrace_crds::{AggregateFunction as RawFunction, AggregateSpec};
 
-use super::duration;
-use super::key::RecordKey;
 use super::problems::Problems;
 use super::schema::field_name;
 use super::scope::{Scope, Unique};
-use super::steps::Checked;
-use crate::{Aggregate, AggregateFunction, Expression, Field, FieldType, Group, OperatorKind, Tumbling, Window};
+use crate::{Aggregate, AggregateFunction, Expression, Field, FieldType};
 
 /// Digits of sums and means of decimals.
 const DIGITS: u8 = 38;
 /// Digits that a mean has after the point beyond those of its values.
 const MEAN_DIGITS: u8 = 4;
 
-pub(super) fn check_group(
-    path: &str,
-    spec: &GroupBySpec,
-    input: &Scope,
-    key: &RecordKey,
-    problems: &mut Problems,
-) -> Checked {
-    let keys = check_keys(&format!("{path}.keys"), &spec.keys, input, key, problems);
-    let aggregates = check_aggregates(
-        &format!("{path}.aggregates"),
-        &spec.aggregates,
-        &spec.keys,
-        &[],
-        input,
-        problems,
-    );
-    let output = results(&spec.keys, Vec::new(), &spec.aggregates, aggregates.as_deref(), input);
-    let kind = keys
-        .zip(aggregates)
-        .map(|(keys, aggregates)| OperatorKind::Group(Group { keys, aggregates }));
-    Checked { kind, output }
-}
-
-pub(super) fn check_window(
-    path: &str,
-    spec: &WindowSpec,
-    input: &Scope,
-    key: &RecordKey,
-    problems: &mut Problems,
-) -> Checked {
-    let tumbling = check_tumbling(&format!("{path}.tumbling"), spec, problems);
-    let allowed_lateness = match &spec.allowed_lateness {
-        Some(text) => problems.take(format!("{path}.allowedLateness"), duration::millis(text, 0)),
-        None => Some(0),
-    };
-    let added = vec![
-        Field::computed("window_start", FieldType::Timestamp, false),
-        Field::computed("window_end", FieldType::Timestamp, false),
-        Field::computed("is_final", FieldType::Boolean, false),
-    ];
-    let keys_path = format!("{path}.keys");
-    for (index, name) in spec
-        .keys
-        .iter()
-        .enumerate()
-        .filter(|(_, name)| added.iter().any(|field| field.name == **name))
-    {
-        let text = format!("`{name}` is a field that every window adds; rename the key in a map before");
-        problems.add(format!("{keys_path}[{index}]"), text);
-    }
-    let keys = check_keys(&keys_path, &spec.keys, input, key, problems);
-    let aggregates_path = format!("{path}.aggregates");
-    let aggregates = check_aggregates(&aggregates_path, &spec.aggregates, &spec.keys, &added, input, problems);
-    let output = results(&spec.keys, added, &spec.aggregates, aggregates.as_deref(), input);
-    let window = || {
-        Some(Window {
-            tumbling: tumbling?,
-            allowed_lateness: allowed_lateness?,
-            keys: keys?,
-            aggregates: aggregates?,
-        })
-    };
-    Checked {
-        kind: window().map(OperatorKind::Window),
-        output,
-    }
-}
-
-fn check_tumbling(path: &str, spec: &WindowSpec, problems: &mut Problems) -> Option<Tumbling> {
-    let size = problems.take(format!("{path}.size"), duration::millis(&spec.tumbling.size, 1));
-    let offset = match &spec.tumbling.offset {
-        Some(text) => problems.take(format!("{path}.offset"), duration::millis(text, 0)),
-        None => Some(0),
-    };
-    let tumbling = Tumbling {
-        size: size?,
-        offset: offset?,
-    };
-    if tumbling.offset >= tumbling.size {
-        problems.add(format!("{path}.offset"), "must be shorter than size");
-        return None;
-    }
-    Some(tumbling)
-}
-
-/// All records of a group must stand in one partition, so the record key must be part of the group key.
-fn check_keys(
-    path: &str,
-    names: &[String],
-    input: &Scope,
-    key: &RecordKey,
-    problems: &mut Problems,
-) -> Option<Vec<usize>> {
-    let positions = input.key(path, names, problems)?;
-    match key {
-        RecordKey::Broken => return None,
-        RecordKey::None(what_to_do) => {
-            problems.add(path, format!("needs the record key: {what_to_do}"));
-            return None;
-        }
-        RecordKey::Of(key) => {
-            let missing = key.missing(&positions);
-            if let Some(first) = missing.first() {
-                problems.add(path, not_the_record_key(first, key.names(), names));
-                return None;
-            }
-        }
-    }
-    Some(positions)
-}
-
-fn not_the_record_key(missing: &str, record_key: &[String], names: &[String]) -> String {
-    let record_key = listed(record_key);
-    if names.iter().any(|name| name == missing) {
-        return format!(
-            "`{missing}` was computed anew and may differ from the record key ({record_key}): group before that"
-        );
-    }
-    format!(
-        "must include the record key ({record_key}): grouping by another field than the record key is not supported yet; \
-         write the topic keyed by {}",
-        listed(names)
-    )
-}
-
-fn listed(names: &[impl AsRef<str>]) -> String {
-    names
-        .iter()
-        .map(|name| format!("`{}`", name.as_ref()))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn check_aggregates(
+pub(super) fn check_aggregates(
     path: &str,
     specs: &[AggregateSpec],
     keys: &[String],
@@ -254,7 +118,7 @@ fn word(function: RawFunction) -> &'static str {
 }
 
 /// The keys, what the operator adds, the aggregates. What is broken is known by name.
-fn results(
+pub(super) fn results(
     keys: &[String],
     added: Vec<Field>,
     specs: &[AggregateSpec],

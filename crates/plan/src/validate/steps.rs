@@ -4,7 +4,7 @@ use super::declared::{Body, Declared, Step};
 use super::key::RecordKey;
 use super::problems::Problems;
 use super::scope::{Scope, Unique};
-use super::{aggregates, flat_map, map};
+use super::{flat_map, group, map, window};
 use crate::{FieldType, Fields, Filter, Operator, OperatorKind, OperatorName};
 
 /// What a step became: None where it is broken, with the fields that come out as far as they are known.
@@ -74,8 +74,8 @@ fn check_body(path: &str, body: Body, input: &Scope, key: &RecordKey, problems: 
         }
         Body::Map(spec) => map::check(path, spec, input, problems),
         Body::FlatMap(spec) => flat_map::check(path, spec, input, problems),
-        Body::GroupBy(spec) => aggregates::check_group(path, spec, input, key, problems),
-        Body::Window(spec) => aggregates::check_window(path, spec, input, key, problems),
+        Body::GroupBy(spec) => group::check(path, spec, input, key, problems),
+        Body::Window(spec) => window::check(path, spec, input, key, problems),
     }
 }
 

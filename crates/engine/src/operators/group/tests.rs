@@ -19,9 +19,10 @@ fn operator(keys: &[usize], aggregates: &[Aggregate]) -> GroupOperator {
 /// Results as (origin, values), and the rejected rows.
 fn step(group: &mut GroupOperator, aggregates: &[Aggregate], rows: &[(Row, i64, i64)]) -> (Batch, Vec<usize>) {
     let batch = testing::batch(rows);
-    let mut rejected = Vec::new();
-    let out = group.step(&batch, &arguments(&batch, aggregates), &mut |row, _| rejected.push(row));
-    (out, rejected)
+    let mut faults = Vec::new();
+    let made = group.step(&batch, &arguments(&batch, aggregates), testing::NOW, &mut faults);
+    let rejected = faults.into_iter().map(|(row, _)| row).collect();
+    (testing::results(made.expect("every row has a result")), rejected)
 }
 
 fn saved(group: &GroupOperator) -> Vec<u8> {
@@ -63,7 +64,7 @@ fn every_row_has_a_result_right_after_it() {
         (out.origins, out.times, out.watermarks),
         (vec![0, 1, 2, 3], vec![5; 4], vec![4; 4])
     );
-    assert_eq!((rejected.len(), group.groups()), (0, 2));
+    assert_eq!((rejected.len(), group.size().groups), (0, 2));
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn a_group_whose_first_row_overflows_does_not_exist() {
         ..Row::default()
     };
     let (out, rejected) = step(&mut group, &mean, &[(row, 0, 0)]);
-    assert_eq!((out.len(), rejected, group.groups()), (0, vec![0], 0));
+    assert_eq!((out.len(), rejected, group.size().groups), (0, vec![0], 0));
     assert_eq!(saved(&group), before);
 }
 
@@ -292,7 +293,7 @@ proptest! {
                 emitted += 1;
             }
             prop_assert_eq!((out.len(), rejected), (emitted, expected_rejections));
-            prop_assert_eq!(group.groups(), groups.values().filter(|rows| !rows.is_empty()).count());
+            prop_assert_eq!(group.size().groups, groups.values().filter(|rows| !rows.is_empty()).count());
             if reload {
                 let bytes = saved(&group);
                 group = operator(&KEYS, &aggregates);

@@ -32,8 +32,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn take(&mut self, out: Option<Batch>) {
-        let Some(out) = out else { return };
+    fn take(&mut self, out: Option<Made>) {
+        let Some(out) = out.map(testing::results) else { return };
         assert!(out.origins.is_empty() && !out.times.is_empty());
         self.rows
             .extend((0..out.len()).map(|row| values(out.columns.columns(), row)));
@@ -46,14 +46,18 @@ fn step(window: &mut WindowOperator, spec: &Window, rows: &[(Row, i64, i64)], wa
     let batch = testing::batch(rows);
     let arguments = arguments(&batch, &spec.aggregates);
     let mut seen = Seen::default();
-    let out = window.step(
-        &batch,
-        &arguments,
+    let mut faults = Vec::new();
+    let now = Now {
         watermark,
-        &mut |row| seen.late.push(row),
-        &mut |row, _| seen.rejected.push(row),
-    );
-    seen.take(out);
+        ..testing::NOW
+    };
+    seen.take(window.step(&batch, &arguments, now, &mut faults));
+    for (row, fault) in faults {
+        match fault {
+            Fault::Late => seen.late.push(row),
+            Fault::Overflow(_) => seen.rejected.push(row),
+        }
+    }
     seen
 }
 
@@ -164,7 +168,7 @@ fn without_lateness_a_window_emits_once_at_its_last_instant() {
     let seen = step(&mut window, &spec, &[], 9);
     assert_eq!(seen.rows, [result(1, 0, true, 2), result(2, 0, true, 1)]);
     assert_eq!((seen.times, seen.watermarks), (vec![9, 9], vec![8, 8]));
-    assert_eq!((window.windows(), window.groups()), (0, 0));
+    assert_eq!((window.size().windows, window.size().groups), (0, 0));
 }
 
 #[test]
@@ -209,7 +213,7 @@ fn with_lateness_a_window_fires_again_for_every_record_and_then_closes() {
     assert_eq!(seen.rows, expected);
     assert_eq!(seen.watermarks, [8, 8, 11, 11, 18, 18, 18]);
     assert_eq!(seen.late, [6]);
-    assert_eq!(window.finish().map(|out| out.len()), Some(2));
+    assert_eq!(window.finish().map(|made| testing::results(made).len()), Some(2));
 }
 
 #[test]

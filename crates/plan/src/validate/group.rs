@@ -1,0 +1,34 @@
+//! `groupBy`: running aggregates a key.
+
+use millrace_crds::GroupBySpec;
+
+use super::aggregates::{check_aggregates, results};
+use super::group_key::check_keys;
+use super::key::RecordKey;
+use super::problems::Problems;
+use super::scope::Scope;
+use super::steps::Checked;
+use crate::{Group, OperatorKind};
+
+pub(super) fn check(
+    path: &str,
+    spec: &GroupBySpec,
+    input: &Scope,
+    key: &RecordKey,
+    problems: &mut Problems,
+) -> Checked {
+    let keys = check_keys(&format!("{path}.keys"), &spec.keys, input, key, problems);
+    let aggregates = check_aggregates(
+        &format!("{path}.aggregates"),
+        &spec.aggregates,
+        &spec.keys,
+        &[],
+        input,
+        problems,
+    );
+    let output = results(&spec.keys, Vec::new(), &spec.aggregates, aggregates.as_deref(), input);
+    let kind = keys
+        .zip(aggregates)
+        .map(|(keys, aggregates)| OperatorKind::Group(Group { keys, aggregates }));
+    Checked { kind, output }
+}
