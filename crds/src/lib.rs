@@ -50,7 +50,10 @@ pub use source::{
 };
 pub use status::{CheckpointStatus, ConditionType, LagStatus, PipelineStatus, ThroughputStatus};
 pub use stream_pipeline::{StreamPipeline, StreamPipelineSpec};
-pub use window::{TumblingSpec, WindowSpec};
+pub use window::{
+    EmitEarlySpec, EmitOnCloseSpec, EmitOnUpdateSpec, EmitSpec, SessionSpec, SlidingSpec, TumblingSpec, WindowSpec,
+    WindowTime,
+};
 pub use window_aggregation::{WindowAggregation, WindowAggregationSpec};
 
 /// API group of both kinds.

@@ -79,8 +79,9 @@ impl Chain {
             Input::End => (&[] as &[Record<'_>], true),
         };
         let mut flow = Flow::of_records(self.decode(records, effects));
+        let mut now = self.now();
         for (position, step) in program.steps.iter().enumerate() {
-            flow = self.apply(position, step, flow, ended, effects);
+            flow = self.apply(position, step, flow, (&mut now, ended), effects);
             effects.passed[position] += flow.batch.len() as u64;
         }
         self.emitter.emit(&flow, records, effects);
@@ -98,7 +99,21 @@ impl Chain {
         }
     }
 
-    fn apply(&mut self, position: usize, step: &Step, flow: Flow, ended: bool, effects: &mut Effects) -> Flow {
+    fn now(&self) -> Now {
+        Now {
+            watermark: self.watermark.current(),
+            clock: self.clock,
+        }
+    }
+
+    fn apply(
+        &mut self,
+        position: usize,
+        step: &Step,
+        flow: Flow,
+        (now, ended): (&mut Now, bool),
+        effects: &mut Effects,
+    ) -> Flow {
         let mut fallen = Vec::new();
         let out = match step {
             Step::Filter(predicate) => {
@@ -115,7 +130,7 @@ impl Chain {
             }
             Step::Group { arguments, .. } | Step::Window { arguments, .. } => {
                 let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
-                self.keyed(position, input, &arguments, ended, effects)
+                self.keyed(position, input, &arguments, (now, ended), effects)
             }
         };
         for fall in fallen {
@@ -130,19 +145,14 @@ impl Chain {
         position: usize,
         flow: Flow,
         arguments: &[Option<ArrayRef>],
-        ended: bool,
+        (now, ended): (&mut Now, bool),
         effects: &mut Effects,
     ) -> Flow {
-        let now = Now {
-            watermark: self.watermark.current(),
-            clock: self.clock,
-        };
         let keyed = self.states[position].as_mut().expect("steps with a key remember");
         let mut faults = Vec::new();
-        let made = match ended {
-            true => keyed.finish(),
-            false => keyed.step(&flow.batch, arguments, now, &mut faults),
-        };
+        let made = keyed.step(&flow.batch, arguments, *now, &mut faults);
+        let last = if ended { keyed.finish() } else { None };
+        now.watermark = keyed.watermark_behind(*now);
         for (row, fault) in faults {
             let (reason, message) = match &fault {
                 Fault::Late => (Reason::Late, "the record came after its window was closed"),
@@ -151,11 +161,23 @@ impl Chain {
             self.rejecter
                 .reject(position, &flow.batch, row, reason, message, effects);
         }
-        match made {
+        let mut out = |made| match made {
             Some(Made::Results(batch)) => self.emitter.keyed(position, batch, effects),
             Some(Made::Picked(picked)) => flow.picked(picked),
             None => Flow::empty(self.program.plan().fields_out_of(position)),
-        }
+        };
+        let made = out(made);
+        made.then(out(last))
+    }
+
+    /// How far time has come for the results: what is still to come lies after that.
+    pub fn watermark_of_results(&self) -> i64 {
+        let keyed = self.states.iter().flatten();
+        let behind = |now, keyed: &Box<dyn Keyed>| Now {
+            watermark: keyed.watermark_behind(now),
+            ..now
+        };
+        keyed.fold(self.now(), behind).watermark
     }
 
     /// The partition's watermark, or None before the first record.

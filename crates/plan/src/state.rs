@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Aggregate, Fields, OperatorKind, OperatorName, Plan, Tumbling};
+use crate::{Aggregate, Fields, OperatorKind, OperatorName, Plan, Window};
 
 /// One operator that remembers something, and what its state means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Plan {
             let input = self.fields_into(position);
             let shape = match &operator.kind {
                 OperatorKind::Group(group) => shape(None, &group.keys, &group.aggregates, input),
-                OperatorKind::Window(window) => shape(Some(window.tumbling), &window.keys, &window.aggregates, input),
+                OperatorKind::Window(window) => shape(Some(window), &window.keys, &window.aggregates, input),
                 _ => return None,
             };
             Some(OperatorState {
@@ -92,8 +92,8 @@ impl OperatorKind {
 }
 
 /// The lines that say what state of an aggregation means; see [`OperatorState::shape`].
-pub fn shape(window: Option<Tumbling>, keys: &[usize], aggregates: &[Aggregate], input: &Fields) -> Vec<String> {
-    let window = window.map(|Tumbling { size, offset }| format!("window: tumbling, {size} ms, offset {offset} ms"));
+pub fn shape(window: Option<&Window>, keys: &[usize], aggregates: &[Aggregate], input: &Fields) -> Vec<String> {
+    let window = window.map(Window::shape);
     let key = |(at, key): (usize, &usize)| {
         let field = &input[*key];
         format!("key {}: {} {}", at + 1, field.name, field.field_type)

@@ -25,7 +25,7 @@ pub(super) trait State {
     fn save(&self, out: &mut Vec<u8>);
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError>;
     /// See [`Accumulator::has_room`](super::Accumulator::has_room). As it is: cannot overflow at all.
-    fn has_room(&mut self, _peak: Peak, _rows: usize) -> bool {
+    fn has_room(&mut self, _peak: Peak, _rows: usize, _panes: usize) -> bool {
         true
     }
 }
@@ -144,9 +144,9 @@ pub(super) fn append<S: State>(state: &S, groups: Range<usize>, out: &mut Column
     groups.for_each(|group| state.emit(group, out));
 }
 
-pub(super) fn merge<S: State>(state: &mut S, other: &S, groups: &[u32]) -> Option<usize> {
+pub(super) fn merge<S: State>(state: &mut S, other: &S, from: usize, groups: &[u32]) -> Option<usize> {
     groups
         .iter()
         .enumerate()
-        .position(|(from, into)| !state.merge(*into as usize, other, from))
+        .position(|(at, into)| !state.merge(*into as usize, other, from + at))
 }

@@ -159,9 +159,10 @@ impl Accumulator {
         }
     }
 
-    /// Whether `rows` values of at most this magnitude can be folded in, whatever they are. False: ask for each row.
-    pub(crate) fn has_room(&mut self, peak: Peak, rows: usize) -> bool {
-        with_state!(self, state => state.has_room(peak, rows))
+    /// Whether `rows` values of at most this magnitude can be folded in, whatever they are, so that even `panes`
+    /// accumulators that each have said so can be merged in any order. False: ask for each row.
+    pub(crate) fn has_room(&mut self, peak: Peak, rows: usize, panes: usize) -> bool {
+        with_state!(self, state => state.has_room(peak, rows, panes))
     }
 
     /// Whether the value of a row can be folded into a group. None: into a group that does not exist yet.
@@ -189,17 +190,14 @@ impl Accumulator {
         with_state!(self, state => kernel::append(state, groups, out));
     }
 
-    /// Folds the groups of `other` into these: its group `n` into `groups[n]`, as if all its rows came after all rows
-    /// here. Returns the first group of `other` that would overflow; groups before it are in, it and later ones not.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for stages that merge what others aggregated before them")
-    )]
-    pub(crate) fn merge(&mut self, other: &Self, groups: &[u32]) -> Option<usize> {
+    /// Folds groups of `other` into these: its group `from + n` into `groups[n]`, as if all its rows came after all rows
+    /// here. A group that has seen nothing becomes equal to what is folded into it. Returns the first `n` that would
+    /// overflow; groups before it are in, it and later ones not.
+    pub(crate) fn merge(&mut self, other: &Self, from: usize, groups: &[u32]) -> Option<usize> {
         macro_rules! merge {
             ($($variant:ident),*) => {
                 match (self, other) {
-                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, groups),)*
+                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, from, groups),)*
                     _ => unreachable!("only equal aggregates are merged"),
                 }
             };

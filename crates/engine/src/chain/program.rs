@@ -10,8 +10,7 @@ use crate::expr::Computed;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
 use crate::operators::map::Map;
-use crate::operators::window::WindowOperator;
-use crate::operators::{Fallen, Keyed, Survivors};
+use crate::operators::{Fallen, Keyed, Survivors, window};
 
 /// A plan ready to run.
 #[derive(Debug)]
@@ -76,7 +75,7 @@ impl Step {
     pub(super) fn keyed(&self, input: &Fields, output: &Fields) -> Option<Box<dyn Keyed>> {
         match self {
             Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
-            Self::Window { spec, .. } => Some(Box::new(WindowOperator::new(spec, input, output))),
+            Self::Window { spec, .. } => Some(window::operator(spec, input, output)),
             Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } => None,
         }
     }

@@ -34,6 +34,11 @@ pub(crate) trait Keyed: Send {
     fn finish(&mut self) -> Option<Made> {
         None
     }
+    /// How far time has come for what stands behind it, where `now` is how far it has come here: results that are still to
+    /// come lie after that.
+    fn watermark_behind(&self, now: Now) -> i64 {
+        now.watermark
+    }
     /// How much is remembered.
     fn size(&self) -> StateSize;
     /// Appends the state, its shape first ([`crate::state::save_shape`]). Equal histories give equal bytes.
@@ -64,7 +69,6 @@ pub(crate) struct Now {
     /// The partition's watermark after the batch.
     pub(crate) watermark: i64,
     /// The wall clock as the chain was last told it ([`Input::Clock`](crate::Input::Clock)), milliseconds since the epoch.
-    #[expect(dead_code, reason = "for steps that go by the clock")]
     pub(crate) clock: i64,
 }
 

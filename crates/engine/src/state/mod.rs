@@ -13,6 +13,8 @@ mod shape;
 
 mod index;
 
+mod places;
+
 mod view;
 
 #[cfg(test)]
@@ -20,5 +22,7 @@ pub(crate) mod testing;
 
 pub(crate) use columns::{Built, ColumnBuilder};
 pub(crate) use groups::{Groups, Inputs, Layout};
+pub(crate) use keys::Keys;
+pub(crate) use places::Places;
 pub(crate) use shape::{save_shape, saved_shape};
 pub(crate) use view::{Rows, Values, View};

@@ -9,7 +9,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
 use datafusion_expr::col;
-use millrace_plan::{Aggregate, AggregateFunction, Expression, Field, FieldType, Fields, Tumbling, Window};
+use millrace_plan::{
+    Aggregate, AggregateFunction, Emit, Expression, Field, FieldType, Fields, Tumbling, Window, WindowKind, WindowTime,
+};
 
 use crate::batch::Batch;
 use crate::operators::{Made, Now};
@@ -147,7 +149,9 @@ pub(crate) fn window_fields() -> Vec<Field> {
 /// A window over both key fields with all aggregates.
 pub(crate) fn window(size: i64, offset: i64, allowed_lateness: i64) -> Window {
     Window {
-        tumbling: Tumbling { size, offset },
+        kind: WindowKind::Tumbling(Tumbling { size, offset }),
+        time: WindowTime::Event,
+        emit: Emit::OnClose,
         allowed_lateness,
         keys: vec![0, 1],
         aggregates: aggregates(),

@@ -1,7 +1,7 @@
 //! One operator in one or two lines.
 
-use super::numbers::millis;
 use super::quoted;
+use super::window;
 use crate::{Aggregate, Column, Fields, FlatMap, Operator, OperatorKind, Projection};
 
 /// What an operator does to the records with the fields `input`.
@@ -44,22 +44,12 @@ pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
             )
         }
         OperatorKind::Window(window) => {
-            let offset = match window.tumbling.offset {
-                0 => String::new(),
-                offset => format!(" that start {} after the full one", millis(offset)),
-            };
-            let emits = match window.allowed_lateness {
-                0 => "emits them once, when the window is over".to_owned(),
-                lateness => format!(
-                    "emits them when the window is over, after every late record for {} more, and a last time",
-                    millis(lateness)
-                ),
-            };
             format!(
-                "(window) for every {} and {} of event time{offset} computes {}, and {emits}",
+                "(window) for every {} and {} computes {}, and {}",
                 keys(&window.keys),
-                millis(window.tumbling.size),
-                aggregates(&window.aggregates)
+                window::spans(window),
+                aggregates(&window.aggregates),
+                window::emits(window)
             )
         }
     }
