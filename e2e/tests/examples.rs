@@ -101,6 +101,20 @@ fn tumbling_window_as_pipeline_and_in_short_form() {
 }
 
 #[test]
+fn sessions() {
+    let run = run(&["11-sessions/pipeline.yaml"]);
+    same_multiset(run.output, expected("11-sessions/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
+fn windows_of_windows() {
+    let run = run(&["12-windows-of-windows/pipeline.yaml"]);
+    same_multiset(run.output, expected("12-windows-of-windows/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn group_by() {
     let run = run(&["03-group-by/pipeline.yaml"]);
     let expected = expected("03-group-by/expected.jsonl");

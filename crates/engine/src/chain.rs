@@ -172,12 +172,11 @@ impl Chain {
 
     /// How far time has come for the results: what is still to come lies after that.
     pub fn watermark_of_results(&self) -> i64 {
-        let keyed = self.states.iter().flatten();
-        let behind = |now, keyed: &Box<dyn Keyed>| Now {
-            watermark: keyed.watermark_behind(now),
-            ..now
-        };
-        keyed.fold(self.now(), behind).watermark
+        let mut now = self.now();
+        for keyed in self.states.iter().flatten() {
+            now.watermark = keyed.watermark_behind(now);
+        }
+        now.watermark
     }
 
     /// The partition's watermark, or None before the first record.
