@@ -80,7 +80,11 @@ fn every_field_is_bounded() {
                 Some("string") => property.max_length.is_some() || property.enum_.is_some(),
                 Some("array") => property.max_items.is_some(),
                 Some("integer" | "number") => property.minimum.is_some() && property.maximum.is_some(),
-                Some("object") => property.properties.is_some() && property.additional_properties.is_none(),
+                // One without fields takes none: others are pruned.
+                Some("object") => {
+                    property.additional_properties.is_none()
+                        && property.x_kubernetes_preserve_unknown_fields != Some(true)
+                }
                 Some("boolean") => true,
                 _ => false,
             };

@@ -144,9 +144,10 @@ pub(super) fn append<S: State>(state: &S, groups: Range<usize>, out: &mut Column
     groups.for_each(|group| state.emit(group, out));
 }
 
-pub(super) fn merge<S: State>(state: &mut S, other: &S, from: usize, groups: &[u32]) -> Option<usize> {
-    groups
-        .iter()
-        .enumerate()
-        .position(|(at, into)| !state.merge(*into as usize, other, from + at))
+pub(super) fn merge<S: State>(
+    state: &mut S,
+    other: &S,
+    mut pairs: impl Iterator<Item = (usize, usize)>,
+) -> Option<usize> {
+    pairs.position(|(into, from)| !state.merge(into, other, from))
 }

@@ -190,14 +190,24 @@ impl Accumulator {
         with_state!(self, state => kernel::append(state, groups, out));
     }
 
-    /// Folds groups of `other` into these: its group `from + n` into `groups[n]`, as if all its rows came after all rows
-    /// here. A group that has seen nothing becomes equal to what is folded into it. Returns the first `n` that would
-    /// overflow; groups before it are in, it and later ones not.
-    pub(crate) fn merge(&mut self, other: &Self, from: usize, groups: &[u32]) -> Option<usize> {
+    /// Folds the groups of `other` into these: its group `n` into `groups[n]`, as if all its rows came after all rows
+    /// here. Returns the first group of `other` that would overflow; groups before it are in, it and later ones not.
+    pub(crate) fn merge(&mut self, other: &Self, groups: &[u32]) -> Option<usize> {
+        let pairs = groups.iter().map(|group| *group as usize).zip(0..);
+        self.merge_pairs(other, pairs)
+    }
+
+    /// Folds the group `from` of `other` into the group `into`, which becomes equal to it if it has seen nothing. Returns
+    /// whether it fits; if not, nothing has changed.
+    pub(crate) fn merge_one(&mut self, into: usize, other: &Self, from: usize) -> bool {
+        self.merge_pairs(other, std::iter::once((into, from))).is_none()
+    }
+
+    fn merge_pairs(&mut self, other: &Self, pairs: impl Iterator<Item = (usize, usize)>) -> Option<usize> {
         macro_rules! merge {
             ($($variant:ident),*) => {
                 match (self, other) {
-                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, from, groups),)*
+                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, pairs),)*
                     _ => unreachable!("only equal aggregates are merged"),
                 }
             };

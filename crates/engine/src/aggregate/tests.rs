@@ -166,7 +166,7 @@ fn a_merge_that_overflows_is_refused_and_leaves_no_trace() {
         };
         let (mut left, right) = (one_group(&sum, &[row]), one_group(&sum, &[opposite]));
         let before = result(&sum, &left, 0);
-        assert_eq!(left.merge(&right, 0, &[0]), Some(0), "{}", sum.name);
+        assert_eq!(left.merge(&right, &[0]), Some(0), "{}", sum.name);
         assert_eq!(result(&sum, &left, 0), before);
     }
 }
@@ -224,7 +224,7 @@ proptest! {
             merged.grow(2);
             let mut other = filled(&aggregate, right, &vec![1; right.len()]);
             other.grow(2);
-            prop_assert_eq!(merged.merge(&other, 0, &[1, 0]), None);
+            prop_assert_eq!(merged.merge(&other, &[1, 0]), None);
             prop_assert_eq!(result(&aggregate, &merged, 0), expected, "{}", &aggregate.name);
         }
     }

@@ -170,10 +170,10 @@ impl Groups {
     /// Folds one group of `other` into the group of that key here. Returns the aggregate that would overflow; then those
     /// before it are folded in.
     pub(crate) fn merge_group(&mut self, other: &Self, group: usize) -> Result<(), usize> {
-        let into = self.adopt(other, group) as u32;
+        let into = self.adopt(other, group);
         let mut aggregates = self.accumulators.iter_mut().zip(&other.accumulators);
         let overflows =
-            |(accumulator, other): (&mut Accumulator, &Accumulator)| accumulator.merge(other, group, &[into]).is_some();
+            |(accumulator, other): (&mut Accumulator, &Accumulator)| !accumulator.merge_one(into, other, group);
         aggregates.position(overflows).map_or(Ok(()), Err)
     }
 
@@ -184,7 +184,7 @@ impl Groups {
         let mut aggregates = self.accumulators.iter_mut().zip(&other.accumulators);
         let overflows = |(accumulator, other): (&mut Accumulator, &Accumulator)| {
             accumulator.grow(count);
-            accumulator.merge(other, 0, &groups).is_some()
+            accumulator.merge(other, &groups).is_some()
         };
         aggregates.position(overflows).map_or(Ok(()), Err)
     }
