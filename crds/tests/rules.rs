@@ -116,6 +116,14 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             .extend(body.as_object().expect("it is one").clone());
         json!([operator])
     };
+    let window = |settings: Value| {
+        let mut window = json!({"keys": ["a"], "aggregates": [{"name": "n", "function": "count"}]});
+        window
+            .as_object_mut()
+            .expect("it is one")
+            .extend(settings.as_object().expect("it is one").clone());
+        operators(json!({ "window": window }))
+    };
     let field = |field: Value| json!([field]);
     let one_body = "set exactly one of filter, map, flatMap, groupBy and window";
     let one_target = "set exactly one of lagRecords and lagSeconds";
@@ -153,6 +161,16 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             "/operators",
             operators(json!({"groupBy": {"keys": ["a"], "aggregates": [{"name": "s", "function": "sum"}]}})),
             "every function but count needs an expression",
+        ),
+        (
+            "/operators",
+            window(json!({"tumbling": {"size": "1h"}, "session": {"gap": "1h"}})),
+            "set exactly one of tumbling, sliding and session",
+        ),
+        (
+            "/operators",
+            window(json!({"tumbling": {"size": "1h"}, "emit": {"onClose": {}, "early": {"every": "1m"}}})),
+            "set exactly one of onClose, onUpdate and early",
         ),
         (
             "/schema/fields",
