@@ -1,9 +1,9 @@
 //! One runner's pod. It fits the Pod Security profile `restricted`.
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector,
-    PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile,
-    SecurityContext,
+    Affinity, Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference,
+    ObjectFieldSelector, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec, Probe, ResourceRequirements,
+    SeccompProfile, SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -47,10 +47,19 @@ pub(super) fn build(blueprint: &Blueprint, plan: &str) -> PodSpec {
             }),
             ..PodSecurityContext::default()
         }),
+        // Where there are none the field stays away: an empty list would be another template of every pipeline.
+        image_pull_secrets: (!blueprint.pull_secrets.is_empty()).then(|| pull_secrets(blueprint)),
         containers: vec![container(blueprint)],
         volumes: Some(volumes::volumes(blueprint, plan)),
         ..PodSpec::default()
     }
+}
+
+fn pull_secrets(blueprint: &Blueprint) -> Vec<LocalObjectReference> {
+    let secrets = blueprint.pull_secrets.iter();
+    secrets
+        .map(|name| LocalObjectReference { name: name.clone() })
+        .collect()
 }
 
 /// All runners on the node that has the claim: no other can mount it.
