@@ -141,11 +141,35 @@ fn steps(plan: &Plan, text: &mut String) {
         let content = steps::describe(operator, plan.fields_into(position));
         line(text, heading, &format!("{}. {} {content}", position + 1, operator.name));
     }
+    stages(plan, text);
+}
+
+fn stages(plan: &Plan, text: &mut String) {
+    if plan.repartitions.is_empty() {
+        return line(
+            text,
+            "Stages",
+            "one: every step runs where the partition is read, nothing is repartitioned",
+        );
+    }
+    let number = plan.stages();
     line(
         text,
         "Stages",
-        "one: every step runs where the partition is read, nothing is repartitioned",
+        &format!("{number}: records change partitions where a step needs another key than theirs"),
     );
+    for cut in &plan.repartitions {
+        let (operator, input) = (&plan.operators[cut.before], plan.fields_into(cut.before));
+        let keys = operator.kind.keys().unwrap_or_default();
+        let names = quoted(keys.iter().map(|key| &input[*key].name));
+        let carried = input.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ");
+        let content = format!(
+            "before {}, by {names}, through internal topic {}; it carries {carried}",
+            operator.name,
+            topic(&cut.topic)
+        );
+        line(text, "", &content);
+    }
 }
 
 fn state(plan: &Plan, text: &mut String) {
@@ -254,9 +278,10 @@ fn topic(topic: &Topic) -> String {
     let replicas = topic
         .replication_factor
         .map(|replicas| format!(", {}", count(usize::from(replicas), "replica")));
-    let retention = topic
-        .retention
-        .map(|retention| format!(", kept for {}", duration(retention)));
+    let retention = topic.retention.map(|retention| match retention {
+        Topic::FOR_EVER => ", kept until read".to_owned(),
+        retention => format!(", kept for {}", duration(retention)),
+    });
     let (replicas, retention) = (replicas.unwrap_or_default(), retention.unwrap_or_default());
     format!(
         "`{}`, created if missing with {partitions}{replicas}{retention}",

@@ -14,6 +14,7 @@ mod problem;
 mod prune;
 mod sink;
 mod source;
+mod stage;
 mod state;
 mod suggest;
 mod validate;
@@ -33,6 +34,7 @@ pub use sink::{Sink, Topic};
 pub use source::{
     Connection, EventTime, InputKey, Sasl, SecretKey, Security, Source, Start, TimeOrigin, TimeUnit, Tls,
 };
+pub use stage::Repartition;
 pub use state::{LostState, OperatorState, difference, shape};
 pub use suggest::closest;
 pub use validate::{parse_duration, validate};
@@ -63,6 +65,8 @@ pub struct Plan {
     pub event_time: EventTime,
     /// The steps, in order.
     pub operators: Vec<Operator>,
+    /// Where the key changes, in order.
+    pub repartitions: Vec<Repartition>,
     /// Where results go. Never empty.
     pub sinks: Vec<Sink>,
     /// Where bad records go.
@@ -96,6 +100,6 @@ impl Plan {
     pub fn is_stateful(&self) -> bool {
         self.operators
             .iter()
-            .any(|operator| matches!(operator.kind, OperatorKind::Group(_) | OperatorKind::Window(_)))
+            .any(|operator| operator.kind.state().is_some())
     }
 }
