@@ -3,6 +3,7 @@
 //! One thread calls [`Worker::turn`] again and again. All partitions of the runner share one open transaction.
 
 mod bookkeeping;
+mod notes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub struct Worker<C: Connector, S> {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     cluster_id: String,
+    /// How many partitions each topic that is read has.
+    partitions: Vec<u32>,
     consumer: C::Consumer,
     producer: C::Producer,
     membership: C::Membership,
@@ -64,6 +67,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         let mut consumer = connector.open_consumer()?;
         let cluster_id = consumer.cluster_id()?;
         let membership = consumer.membership()?;
+        let partitions = connector.partitions()?;
         status.well();
         Ok(Self {
             transactional_id,
@@ -75,6 +79,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             metrics,
             status,
             cluster_id,
+            partitions,
             consumer,
             producer,
             membership,
@@ -119,6 +124,12 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     /// Returns the failure after which this worker's producer and tasks must not be used any more.
     fn try_commit(&mut self) -> Result<Option<CommitError>, Error> {
         self.next_commit = Instant::now() + self.program.plan().checkpoint_interval;
+        if let Err(error) = self.tell_times() {
+            return match Error::from(error) {
+                Error::Away(why) => Ok(Some(CommitError::Aborted(why))),
+                stop => Err(stop),
+            };
+        }
         if !self.producer.has_open_transaction() && !self.tasks.values().any(Task::needs_commit) {
             self.status.well();
             return Ok(None);
@@ -143,9 +154,19 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
     }
 
-    /// Tells every chain that its input has ended, and commits what that brings. Only for finite inputs.
+    /// Tells every chain that its input has ended, stage by stage, and commits what that brings. Only for finite inputs.
     pub fn finish(&mut self) -> Result<(), Error> {
-        for (partition, task) in &mut self.tasks {
+        for stage in 0..self.program.plan().stages() {
+            self.finish_stage(stage)?;
+            self.commit()?;
+            while self.turn(Duration::ZERO)? {}
+        }
+        self.commit()
+    }
+
+    fn finish_stage(&mut self, stage: usize) -> Result<(), Error> {
+        let tasks = self.tasks.iter_mut().filter(|(_, task)| task.chain.stage() == stage);
+        for (partition, task) in tasks {
             self.effects.clear();
             task.chain.step(Input::End, &mut self.effects);
             task.changed = true;
@@ -154,6 +175,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 records: None,
                 topic,
                 partition: partition.number,
+                stage,
             };
             let (plan, metrics) = (self.program.plan(), &*self.metrics);
             Output {
@@ -164,7 +186,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             }
             .send(&self.effects, &origin)?;
         }
-        self.commit()
+        Ok(())
     }
 
     /// Commits and leaves the group. A commit that fails is not tried again: the next owner of the partitions does.
@@ -248,8 +270,11 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             task.chain.step(Input::Records(&input), &mut self.effects);
             task.changed = true;
             task.read += input.len() as u64;
+            task.read_at = started;
             self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
-            self.metrics.read.inc_by(input.len() as u64);
+            if task.chain.stage() == 0 {
+                self.metrics.read.inc_by(input.len() as u64);
+            }
             for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
                 counter.inc_by(*passed);
             }
@@ -258,6 +283,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 records: Some(records),
                 topic,
                 partition: partition.number,
+                stage: task.chain.stage(),
             };
             let (plan, metrics) = (self.program.plan(), &*self.metrics);
             let mut output = Output {

@@ -34,7 +34,7 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
     let mut results = Results::open(&plan, arguments)?;
     let broker = broker(&plan, arguments.partitions);
     let status = Arc::new(Status::new("local"));
-    let connector = MemoryConnector::new(broker.clone(), plan.source.topics.clone(), plan.source.group.clone());
+    let connector = MemoryConnector::new(broker.clone(), plan.topics(), plan.source.group.clone());
     let mut worker = Worker::open(
         connector,
         MemoryStore::new(),
@@ -44,7 +44,8 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
         "local",
     )?;
     let mut keys = Keys::new(&plan);
-    let source = plan.source.topics[0].as_str();
+    let topics = plan.topics();
+    let source = topics[0].as_str();
     let mut report = Report::start();
     loop {
         let chunk = lines.chunk()?;
@@ -73,7 +74,11 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
             worker.commit()?
         }
         for (partition, position) in worker.positions() {
-            broker.truncate_before(source, partition.number, position)?;
+            broker.truncate_before(
+                topics[usize::from(partition.topic)].as_str(),
+                partition.number,
+                position,
+            )?;
         }
         results.drain(&broker)?;
         report.progress(&metrics);
@@ -90,7 +95,7 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
 fn broker(plan: &Plan, partitions: u16) -> Broker {
     let broker = Broker::new();
     broker.set_max_record_bytes(LARGEST_RECORD);
-    for topic in &plan.source.topics {
+    for topic in plan.topics() {
         broker.create_topic(topic.as_str(), partitions);
     }
     for topic in Routes::of(plan).topics() {

@@ -5,6 +5,7 @@ mod flow;
 mod memory;
 mod program;
 mod reject;
+mod time;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use crate::chain::flow::Flow;
 pub use crate::chain::program::Program;
 use crate::chain::program::Step;
 use crate::chain::reject::Rejecter;
+use crate::chain::time::{Rows, Time};
 use crate::effects::{Effects, Reason};
 use crate::operators::{Fault, Keyed, Made, Now, filter, flat_map};
 use crate::watermark::Watermark;
@@ -34,12 +36,14 @@ pub enum Input<'a> {
     End,
 }
 
-/// One input partition: the operators' state, and how far event time has come.
+/// One input partition of one stage: the operators' state, and how far event time has come.
 pub struct Chain {
     program: Arc<Program>,
+    stage: usize,
     decoder: Decoder,
     refused: Vec<Refused>,
-    watermark: Watermark,
+    time: Time,
+    ended: bool,
     clock: i64,
     /// One for each operator; None where it remembers nothing.
     states: Vec<Option<Box<dyn Keyed>>>,
@@ -48,19 +52,29 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain that has seen nothing yet.
+    /// A chain of the first stage that has seen nothing yet.
     pub fn new(program: Arc<Program>) -> Self {
+        Self::of_stage(program, 0)
+    }
+
+    /// A chain of a stage that has seen nothing yet.
+    pub fn of_stage(program: Arc<Program>, stage: usize) -> Self {
         let plan = program.plan();
-        let state =
-            |(position, step): (usize, &Step)| step.keyed(plan.fields_into(position), plan.fields_out_of(position));
+        let operators = plan.operators_of(stage);
+        let state = |(position, step): (usize, &Step)| match operators.contains(&position) {
+            true => step.keyed(plan.fields_into(position), plan.fields_out_of(position)),
+            false => None,
+        };
         Self {
-            decoder: Decoder::json(&plan.input, plan.key.as_ref(), plan.event_time),
+            decoder: time::decoder(plan, stage),
             refused: Vec::new(),
-            watermark: Watermark::new(plan.event_time.max_out_of_orderness),
+            time: Time::of_stage(plan, stage),
+            ended: false,
+            stage,
             clock: 0,
             states: program.steps.iter().enumerate().map(state).collect(),
-            emitter: Emitter::new(plan),
-            rejecter: Rejecter::new(plan),
+            emitter: Emitter::new(plan, stage),
+            rejecter: Rejecter::new(plan, stage),
             program,
         }
     }
@@ -78,23 +92,48 @@ impl Chain {
             }
             Input::End => (&[] as &[Record<'_>], true),
         };
+        self.ended |= ended;
         let mut flow = Flow::of_records(self.decode(records, effects));
-        for (position, step) in program.steps.iter().enumerate() {
-            flow = self.apply(position, step, flow, ended, effects);
+        for position in program.plan().operators_of(self.stage) {
+            flow = self.apply(position, &program.steps[position], flow, ended, effects);
             effects.passed[position] += flow.batch.len() as u64;
         }
         self.emitter.emit(&flow, records, effects);
     }
 
     fn decode(&mut self, records: &[Record<'_>], effects: &mut Effects) -> Batch {
-        let decoded = self.decoder.decode(records, &mut self.refused);
-        self.rejecter.refused(self.refused.drain(..), effects);
-        let watermarks = decoded.times.iter().map(|time| self.watermark.observe(*time)).collect();
-        Batch {
-            columns: decoded.columns,
-            origins: decoded.origins,
-            times: decoded.times,
-            watermarks,
+        match &mut self.time {
+            Time::Own(watermark) => {
+                let decoded = self.decoder.decode(records, &mut self.refused);
+                self.rejecter.refused(self.refused.drain(..), effects);
+                let watermarks = decoded.times.iter().map(|time| watermark.observe(*time)).collect();
+                Batch {
+                    columns: decoded.columns,
+                    origins: decoded.origins,
+                    times: decoded.times,
+                    watermarks,
+                }
+            }
+            Time::Told(merged) => {
+                let rows = Rows::among(records, merged);
+                let decoded = self.decoder.decode(&rows.records, &mut self.refused);
+                let refused = self.refused.drain(..).map(|refused| Refused {
+                    input: rows.places[refused.input as usize],
+                    ..refused
+                });
+                self.rejecter.refused(refused, effects);
+                let at = |origin: &u32| *origin as usize;
+                Batch {
+                    columns: decoded.columns,
+                    origins: decoded.origins.iter().map(|origin| rows.places[at(origin)]).collect(),
+                    times: decoded.times,
+                    watermarks: decoded
+                        .origins
+                        .iter()
+                        .map(|origin| rows.watermarks[at(origin)])
+                        .collect(),
+                }
+            }
         }
     }
 
@@ -134,7 +173,7 @@ impl Chain {
         effects: &mut Effects,
     ) -> Flow {
         let now = Now {
-            watermark: self.watermark.current(),
+            watermark: self.time.watermark(),
             clock: self.clock,
         };
         let keyed = self.states[position].as_mut().expect("steps with a key remember");
@@ -160,14 +199,29 @@ impl Chain {
 
     /// The partition's watermark, or None before the first record.
     pub fn watermark(&self) -> Option<i64> {
-        self.watermark.newest().map(|_| self.watermark.current())
+        Some(self.time.watermark()).filter(|watermark| *watermark != Watermark::NONE)
+    }
+
+    /// What the next stage is to know of event time here: the watermark, which is as late as can be once the input has
+    /// ended. None: there is no next stage.
+    pub fn says(&self) -> Option<Option<i64>> {
+        let says = match self.ended {
+            true => Some(i64::MAX),
+            false => self.watermark(),
+        };
+        (self.stage + 1 < self.program.plan().stages()).then_some(says)
+    }
+
+    /// Which stage this is.
+    pub fn stage(&self) -> usize {
+        self.stage
     }
 }
 
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain")
-            .field("watermark", &self.watermark)
+            .field("watermark", &self.watermark())
             .finish_non_exhaustive()
     }
 }

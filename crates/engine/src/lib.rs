@@ -11,6 +11,8 @@ mod operators;
 
 mod watermark;
 
+mod note;
+
 mod aggregate;
 
 mod state;
@@ -24,4 +26,5 @@ pub mod checkpoint;
 pub use chain::{Chain, Input, Program};
 pub use effects::{Bytes, Effects, Emit, Reason, Rejected, Target};
 pub use millrace_format::Record;
+pub use note::Note;
 pub use operators::StateSize;

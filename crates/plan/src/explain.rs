@@ -162,7 +162,11 @@ fn stages(plan: &Plan, text: &mut String) {
         let (operator, input) = (&plan.operators[cut.before], plan.fields_into(cut.before));
         let keys = operator.kind.keys().unwrap_or_default();
         let names = quoted(keys.iter().map(|key| &input[*key].name));
-        let carried = input.iter().map(|field| field.name.as_str()).collect::<Vec<_>>().join(", ");
+        let carried = input
+            .iter()
+            .map(|field| field.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         let content = format!(
             "before {}, by {names}, through internal topic {}; it carries {carried}",
             operator.name,

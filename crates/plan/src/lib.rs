@@ -98,8 +98,6 @@ impl Plan {
 
     /// Whether something must be remembered between records.
     pub fn is_stateful(&self) -> bool {
-        self.operators
-            .iter()
-            .any(|operator| operator.kind.state().is_some())
+        self.operators.iter().any(|operator| operator.kind.state().is_some())
     }
 }

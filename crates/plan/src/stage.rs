@@ -23,13 +23,19 @@ impl Plan {
     /// Positions of the operators of a stage.
     pub fn operators_of(&self, stage: usize) -> Range<usize> {
         let start = stage.checked_sub(1).map_or(0, |cut| self.repartitions[cut].before);
-        let end = self.repartitions.get(stage).map_or(self.operators.len(), |cut| cut.before);
+        let end = self
+            .repartitions
+            .get(stage)
+            .map_or(self.operators.len(), |cut| cut.before);
         start..end
     }
 
     /// The stage that has the operator at `position`.
     pub fn stage_of(&self, position: usize) -> usize {
-        self.repartitions.iter().take_while(|cut| cut.before <= position).count()
+        self.repartitions
+            .iter()
+            .take_while(|cut| cut.before <= position)
+            .count()
     }
 
     /// All topics that are read: those of the source, then the internal one of each further stage.

@@ -40,6 +40,12 @@ impl KafkaConnector {
         }
     }
 
+    /// The same, reading these topics too.
+    pub fn reading(mut self, more: impl IntoIterator<Item = TopicName>) -> Self {
+        self.sources.extend(more);
+        self
+    }
+
     /// Identity of the cluster.
     pub fn cluster_id(&self) -> Result<String, Error> {
         let reader = self.reader()?;
@@ -117,6 +123,10 @@ impl Connector for KafkaConnector {
     type Membership = KafkaMembership;
     type Consumer = KafkaConsumer;
     type Producer = KafkaProducer;
+
+    fn partitions(&self) -> Result<Vec<u32>, Error> {
+        self.source_partitions()
+    }
 
     fn open_consumer(&self) -> Result<KafkaConsumer, Error> {
         self.source_partitions()?;

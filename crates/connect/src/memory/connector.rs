@@ -24,6 +24,16 @@ impl Connector for MemoryConnector {
     type Consumer = MemoryConsumer;
     type Producer = MemoryProducer;
 
+    fn partitions(&self) -> Result<Vec<u32>, Error> {
+        let count = |topic: &TopicName| {
+            let count = self.broker.partitions(topic.as_str());
+            count
+                .map(|count| count as u32)
+                .ok_or_else(|| Error::external(format!("topic {topic} does not exist")))
+        };
+        self.topics.iter().map(count).collect()
+    }
+
     fn open_consumer(&self) -> Result<MemoryConsumer, Error> {
         let topics = self.topics.iter().map(ToString::to_string).collect();
         MemoryConsumer::join(self.broker.clone(), topics, self.group.to_string())
