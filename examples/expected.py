@@ -219,6 +219,26 @@ def dead_letters():
     return {"input.jsonl": lines, "expected.jsonl": encode(results), "expected-dead-letters.jsonl": encode(dead)}
 
 
+def by_another_key():
+    lines = flights(1700)
+    size, windows = 24 * HOUR, {}
+    for f in records(lines):
+        # Out of order by a day at most: nothing is late.
+        if f["dep_delay"] is not None:
+            windows.setdefault((f["ts"] - f["ts"] % size, f["dest"]), []).append(f["dep_delay"])
+    results = []
+    for (start, dest), delays in sorted(windows.items(), key=lambda window: window[0][0]):
+        results.append({
+            "dest": dest,
+            "window_start": start,
+            "window_end": start + size,
+            "is_final": True,
+            "flights": len(delays),
+            "worst": max(delays),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 EXAMPLES = {
     "01-filter-map": filter_map,
     "02-tumbling-window": tumbling_window,
@@ -226,6 +246,7 @@ EXAMPLES = {
     "04-flat-map": flat_map,
     "05-dead-letters": dead_letters,
     "06-pipeline-of-pipelines": pipeline_of_pipelines,
+    "07-by-another-key": by_another_key,
 }
 
 

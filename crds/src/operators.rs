@@ -148,8 +148,8 @@ pub struct FlatMapOutputSpec {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupBySpec {
-    /// Fields that make up the group key. They must include the fields of the record key (`spec.key`), so that all
-    /// records of a group stand in one partition.
+    /// Fields that make up the group key. Where they do not include the fields of the record key (`spec.key`), rows
+    /// change partitions through an internal topic.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub keys: Vec<String>,
     /// What to compute.

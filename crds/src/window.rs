@@ -18,8 +18,8 @@ pub struct WindowSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
     pub allowed_lateness: Option<String>,
-    /// Fields that make up the group key. They must include the fields of the record key (`spec.key`), so that all
-    /// records of a group stand in one partition.
+    /// Fields that make up the group key. Where they do not include the fields of the record key (`spec.key`), rows
+    /// change partitions through an internal topic.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub keys: Vec<String>,
     /// What to compute.

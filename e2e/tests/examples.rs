@@ -21,6 +21,11 @@ struct Run {
 
 /// Runs the first of `manifests` over the input of its folder; all paths below `examples/`.
 fn run(manifests: &[&str]) -> Run {
+    run_with(manifests, &[])
+}
+
+/// The same, with more options.
+fn run_with(manifests: &[&str], options: &[&str]) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let input = examples().join(manifests[0]).parent().unwrap().join("input.jsonl");
     let [output, dead_letters, late] = ["output", "dead-letters", "late"].map(|name| folder.path().join(name));
@@ -34,6 +39,7 @@ fn run(manifests: &[&str]) -> Run {
     ] {
         arguments.extend([option.into(), path.clone()]);
     }
+    arguments.extend(options.iter().map(PathBuf::from));
     let run = millrace(arguments, Duration::from_secs(60)).unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     Run {
@@ -162,4 +168,13 @@ fn window_over_the_output_of_another_pipeline() {
         "01-filter-map/pipeline.yaml",
     ]);
     same_multiset(run.output, expected("06-pipeline-of-pipelines/expected.jsonl")).unwrap();
+}
+
+#[test]
+fn windows_by_another_key_than_the_records() {
+    for partitions in ["1", "4"] {
+        let run = run_with(&["07-by-another-key/pipeline.yaml"], &["--partitions", partitions]);
+        same_multiset(run.output, expected("07-by-another-key/expected.jsonl")).unwrap();
+        assert_eq!(run.dead_letters.len(), 0);
+    }
 }

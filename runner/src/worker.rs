@@ -45,6 +45,8 @@ pub struct Worker<C: Connector, S> {
     effects: Effects,
     next_commit: Instant,
     uncommitted_since: Option<Instant>,
+    /// Acknowledged ones.
+    commits: u32,
     last_commit: Option<Instant>,
     next_observation: Instant,
 }
@@ -86,6 +88,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             tasks: BTreeMap::new(),
             effects: Effects::default(),
             uncommitted_since: None,
+            commits: 0,
             last_commit: None,
             next_observation: Instant::now(),
         })
@@ -200,16 +203,31 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
     }
 
-    /// The end of each partition right now, given how many partitions each source topic has.
-    pub fn ends(&mut self, partitions: &[u32]) -> Result<BTreeMap<Partition, i64>, Error> {
+    /// The end of each partition of all topics that are read, right now.
+    pub fn ends(&mut self) -> Result<BTreeMap<Partition, i64>, Error> {
         let mut ends = BTreeMap::new();
-        for (topic, count) in (0..).zip(partitions) {
-            for number in 0..*count as i32 {
+        for (topic, count) in (0..).zip(self.partitions.clone()) {
+            for number in 0..count as i32 {
                 let partition = Partition { topic, number };
                 ends.insert(partition, self.consumer.resolve(partition, Start::Latest)?);
             }
         }
         Ok(ends)
+    }
+
+    /// `ends`, which were reached, with those of internal topics as they are once everything so far is committed.
+    pub fn ends_behind(&mut self, ends: BTreeMap<Partition, i64>) -> Result<BTreeMap<Partition, i64>, Error> {
+        if self.program.plan().stages() == 1 {
+            return Ok(ends);
+        }
+        self.commit()?;
+        let now = self.ends()?;
+        let is_internal = |partition: &Partition| self.program.plan().stage_reading(partition.topic) > 0;
+        let newest = |(partition, end): (Partition, i64)| match is_internal(&partition) {
+            true => (partition, now.get(&partition).copied().unwrap_or(end)),
+            false => (partition, end),
+        };
+        Ok(ends.into_iter().map(newest).collect())
     }
 
     /// Next offset to read of each partition that this runner has.

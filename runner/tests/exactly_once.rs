@@ -1,7 +1,7 @@
 //! Workers on the in-memory broker, crashed, fenced and rebalanced at random: what readers of committed records see must
 //! be what one worker that never fails would have written.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -168,6 +168,9 @@ pub trait Connector {
 
     /// How many partitions each topic that is read has, in order.
     fn partitions(&self) -> Result<Vec<u32>, Error>;
+    /// Deletes the records before these offsets, which nobody needs any more. Not at once, and not necessarily: what cannot
+    /// be deleted stays.
+    fn delete_before(&self, offsets: &[(Partition, i64)]);
     /// Joins the group.
     fn open_consumer(&self) -> Result<Self::Consumer, Error>;
     /// Takes over `transactional_id`: an older producer of that name is fenced, and its transaction is ended one way or

@@ -1,7 +1,7 @@
 //! Both ends of one job's data path on a [`Broker`].
 
 use super::{Broker, MemoryConsumer, MemoryMembership, MemoryProducer};
-use crate::{Connector, Error};
+use crate::{Connector, Error, Partition};
 use millrace_plan::{GroupId, TopicName};
 
 /// Opens consumers and producers of one job.
@@ -32,6 +32,15 @@ impl Connector for MemoryConnector {
                 .ok_or_else(|| Error::external(format!("topic {topic} does not exist")))
         };
         self.topics.iter().map(count).collect()
+    }
+
+    fn delete_before(&self, offsets: &[(Partition, i64)]) {
+        for (Partition { topic, number }, offset) in offsets {
+            // A topic that is gone has no records.
+            let _ = self
+                .broker
+                .truncate_before(self.topics[usize::from(*topic)].as_str(), *number, *offset);
+        }
     }
 
     fn open_consumer(&self) -> Result<MemoryConsumer, Error> {
