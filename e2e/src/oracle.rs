@@ -105,7 +105,7 @@ pub fn destinations(input: &[Stored]) -> Result<Vec<Outcome>> {
     let slowest = newest.into_values().min().unwrap_or(i64::MIN);
     let closed = windows
         .into_iter()
-        .filter(|((start, _), _)| start + DAY - 1 <= slowest - DAY - 1);
+        .filter(|((start, _), _)| start + DAY - 1 < slowest - DAY);
     Ok(closed
         .map(|((start, dest), delays)| Outcome {
             value: format!(

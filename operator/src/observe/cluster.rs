@@ -164,12 +164,7 @@ fn open(connection: &Connection) -> Result<Inspector, InspectError> {
     Inspector::open(connection, &settings)
 }
 
-fn measure_one(
-    inspector: &Inspector,
-    plan: &Plan,
-    times: &mut Times,
-    round: u64,
-) -> Result<Measurement, InspectError> {
+fn measure_one(inspector: &Inspector, plan: &Plan, times: &mut Times, round: u64) -> Result<Measurement, InspectError> {
     let source = &plan.source;
     let mut extents = inspector.extents(&source.topics, &source.group)?;
     let partitions = u32::try_from(extents.len()).unwrap_or(u32::MAX);
