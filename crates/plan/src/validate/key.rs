@@ -90,6 +90,10 @@ impl RecordKey {
                         .flatten()
                 })
                 .collect(),
+            OperatorKind::Join(_) => {
+                let added = operator.output.len() - key.origins.len();
+                [key.origins.as_slice(), &vec![None; added]].concat()
+            }
             OperatorKind::Group(group) => return Self::of_group(&group.keys, operator),
             OperatorKind::Window(window) => return Self::of_group(&window.keys, operator),
         };

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use millrace_plan::Resources;
 
-use super::volumes::{self, PLAN_DIR, SECRETS_DIR, STATE_DIR};
+use super::volumes::{self, CONFIG_MAPS_DIR, PLAN_DIR, SECRETS_DIR, STATE_DIR};
 use super::{ADMIN, ADMIN_PORT, Blueprint, labels, names};
 use crate::controller::build::config_map::FILE;
 
@@ -115,6 +115,7 @@ fn arguments() -> Vec<String> {
         ("--plan", plan.as_str()),
         ("--state-dir", STATE_DIR),
         ("--secrets-dir", SECRETS_DIR),
+        ("--config-maps-dir", CONFIG_MAPS_DIR),
         ("--termination-log", LAST_WORDS),
     ];
     arguments.map(|(name, value)| format!("{name}={value}")).into()
