@@ -101,6 +101,13 @@ fn tumbling_window_as_pipeline_and_in_short_form() {
 }
 
 #[test]
+fn join_with_tables() {
+    let run = run(&["07-join-table/pipeline.yaml"]);
+    assert_eq!(run.output, expected("07-join-table/expected.jsonl"));
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn group_by() {
     let run = run(&["03-group-by/pipeline.yaml"]);
     let expected = expected("03-group-by/expected.jsonl");

@@ -146,6 +146,11 @@ fn secrets<'a>(blueprint: &Blueprint<'a>) -> BTreeMap<&'a str, Vec<&'a str>> {
     secrets
 }
 
+/// Whether any ConfigMap holds a table.
+pub(super) fn has_tables(blueprint: &Blueprint) -> bool {
+    !tables(blueprint).is_empty()
+}
+
 /// The keys that the plan's tables are in, by ConfigMap.
 fn tables<'a>(blueprint: &Blueprint<'a>) -> BTreeMap<&'a str, Vec<&'a str>> {
     let mut tables = BTreeMap::<&str, Vec<&str>>::new();
