@@ -9,6 +9,8 @@ read beside the manifest. Numbers are written as Millrace writes them: whole num
 digits that read back the same.
 """
 
+import csv
+import datetime
 import gzip
 import json
 import math
@@ -23,6 +25,12 @@ def flights(count):
     """The first departures of January 2013, in the order in which they really left."""
     with gzip.open(HERE / "data" / "flights-january.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [line.rstrip("\n") for _, line in zip(range(count), lines)]
+
+
+def table(name):
+    """The rows of a CSV file of `data`, with None for an empty cell."""
+    with open(HERE / "data" / name, newline="", encoding="utf-8") as file:
+        return [{column: cell or None for column, cell in row.items()} for row in csv.DictReader(file)]
 
 
 def records(lines):
@@ -170,6 +178,34 @@ def pipeline_of_pipelines():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def join_table():
+    lines = flights(500)
+    airlines, airports, weather = table("airlines.csv"), table("airports.csv"), table("weather-january.csv")
+    for row in weather:
+        row["observed"] = int(datetime.datetime.fromisoformat(row["time_hour"]).timestamp() * 1000)
+    results = []
+    for f in records(lines):
+        [airline] = [row["name"] for row in airlines if row["carrier"] == f["carrier"]]
+        airport = [row for row in airports if row["faa"] == f["dest"]] or [{"name": None, "tzone": None}]
+        before = [row for row in weather if row["origin"] == f["origin"] and row["observed"] <= f["ts"]]
+        last = max(before, key=lambda row: row["observed"], default=None)
+        results.append({
+            "ts": f["ts"],
+            "carrier": f["carrier"],
+            "flight": f["flight"],
+            "origin": f["origin"],
+            "dest": f["dest"],
+            "dep_delay": f["dep_delay"],
+            "airline": airline,
+            "airport": airport[0]["name"],
+            "tzone": airport[0]["tzone"],
+            "observed": last and last["observed"],
+            "wind_speed": last and last["wind_speed"] and float(last["wind_speed"]),
+            "precip": last and last["precip"] and float(last["precip"]),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 def damaged(at, line):
     """Line `at` as it would arrive if something on the way had broken it, and the reason that it must be refused for."""
     f = json.loads(line)
@@ -246,7 +282,8 @@ EXAMPLES = {
     "04-flat-map": flat_map,
     "05-dead-letters": dead_letters,
     "06-pipeline-of-pipelines": pipeline_of_pipelines,
-    "07-by-another-key": by_another_key,
+    "08-by-another-key": by_another_key,
+    "07-join-table": join_table,
 }
 
 

@@ -18,6 +18,8 @@ mod operators;
 
 mod window;
 
+mod join;
+
 mod aggregates;
 
 mod sink;
@@ -37,6 +39,10 @@ pub mod manifest;
 pub use aggregates::{AggregateFunction, AggregateSpec};
 pub use checkpoint::{AccessMode, CheckpointSpec, Delivery, OnStateChange, Reclaim, StorageSpec};
 pub use event_time::{EventTimeSpec, TimeUnit};
+pub use join::{
+    ConfigMapTableSpec, FileTableSpec, JoinFieldSpec, JoinOnSpec, JoinSpec, JoinType, TableAsOf, TableFieldSpec,
+    TableFormat, TableSchemaSpec, TableSpec,
+};
 pub use operators::{
     ExplodeSpec, FilterSpec, FlatMapOutputSpec, FlatMapSpec, GroupBySpec, MapSpec, OperatorSpec, RenameSpec, SetSpec,
 };

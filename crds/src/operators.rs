@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AggregateSpec, WindowSpec};
+use crate::{AggregateSpec, JoinSpec, WindowSpec};
 
-/// One step. Exactly one of `filter`, `map`, `flatMap`, `groupBy` and `window`.
+/// One step. Exactly one of `filter`, `map`, `flatMap`, `groupBy`, `window` and `join`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.filter), has(self.map), has(self.flatMap), has(self.groupBy), has(self.window)].filter(x, x).size() == 1", "message": "set exactly one of filter, map, flatMap, groupBy and window"}
+    {"rule": "[has(self.filter), has(self.map), has(self.flatMap), has(self.groupBy), has(self.window), has(self.join)].filter(x, x).size() == 1", "message": "set exactly one of filter, map, flatMap, groupBy, window and join"}
 ]))]
 pub struct OperatorSpec {
     /// Name within the pipeline: label in metrics, stage in dead letters, owner of the step's state. A step that keeps
@@ -31,6 +31,9 @@ pub struct OperatorSpec {
     /// Aggregates a key and a window of event time, and emits when the window is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowSpec>,
+    /// Adds fields of what a record has a key in common with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<JoinSpec>,
 }
 
 /// Passes the records for which `where` is true; false and NULL drop the record. What passes keeps its bytes, key,

@@ -86,7 +86,7 @@ pub fn hourly(input: &[Stored]) -> Result<Windows> {
     Ok(all)
 }
 
-/// `examples/07-by-another-key` over `input`, for every window that the watermarks of all partitions have passed.
+/// `examples/08-by-another-key` over `input`, for every window that the watermarks of all partitions have passed.
 pub fn destinations(input: &[Stored]) -> Result<Vec<Outcome>> {
     const DAY: i64 = 24 * HOUR;
     let mut newest: BTreeMap<i32, i64> = BTreeMap::new();

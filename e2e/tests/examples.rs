@@ -107,6 +107,13 @@ fn tumbling_window_as_pipeline_and_in_short_form() {
 }
 
 #[test]
+fn join_with_tables() {
+    let run = run(&["07-join-table/pipeline.yaml"]);
+    assert_eq!(run.output, expected("07-join-table/expected.jsonl"));
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn group_by() {
     let run = run(&["03-group-by/pipeline.yaml"]);
     let expected = expected("03-group-by/expected.jsonl");
@@ -173,8 +180,8 @@ fn window_over_the_output_of_another_pipeline() {
 #[test]
 fn windows_by_another_key_than_the_records() {
     for partitions in ["1", "4"] {
-        let run = run_with(&["07-by-another-key/pipeline.yaml"], &["--partitions", partitions]);
-        same_multiset(run.output, expected("07-by-another-key/expected.jsonl")).unwrap();
+        let run = run_with(&["08-by-another-key/pipeline.yaml"], &["--partitions", partitions]);
+        same_multiset(run.output, expected("08-by-another-key/expected.jsonl")).unwrap();
         assert_eq!(run.dead_letters.len(), 0);
     }
 }

@@ -71,7 +71,7 @@ fn windows_by_another_key_give_each_result_once_though_runners_are_killed() {
     let scenario = |name| {
         let broker = shared();
         // A runner that was killed must not count as an idle partition.
-        let manifest = Manifest::example("07-by-another-key/pipeline.yaml")
+        let manifest = Manifest::example("08-by-another-key/pipeline.yaml")
             .unwrap()
             .with("spec.eventTime.idleTimeout", json!("1h"));
         Scenario::new(

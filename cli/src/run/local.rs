@@ -9,7 +9,7 @@ use anyhow::Context;
 use millrace_connect::Delivered;
 use millrace_connect::memory::{Broker, MemoryConnector, StoredRecord};
 use millrace_connect::store::MemoryStore;
-use millrace_engine::Program;
+use millrace_engine::{Program, Tables};
 use millrace_plan::{Plan, TopicName};
 use millrace_runner::metrics::Metrics;
 use millrace_runner::{Routes, Status, Worker};
@@ -26,9 +26,9 @@ const DESCRIBED: usize = 5;
 const LARGEST_RECORD: usize = 64 * 1024 * 1024;
 
 /// Reads all lines, writes all results, closes all windows.
-pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result<()> {
     let plan = Arc::new(plan);
-    let program = Arc::new(Program::compile(Arc::clone(&plan)).map_err(anyhow::Error::msg)?);
+    let program = Arc::new(Program::with_tables(Arc::clone(&plan), tables).map_err(anyhow::Error::msg)?);
     let metrics = Arc::new(Metrics::register(&plan, &prometheus::Registry::new())?);
     let mut lines = Lines::open(&arguments.input)?;
     let mut results = Results::open(&plan, arguments)?;

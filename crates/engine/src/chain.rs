@@ -16,8 +16,8 @@ use millrace_plan::Plan;
 use crate::batch::Batch;
 use crate::chain::emit::Emitter;
 use crate::chain::flow::Flow;
-pub use crate::chain::program::Program;
 use crate::chain::program::Step;
+pub use crate::chain::program::{Program, Tables};
 use crate::chain::reject::Rejecter;
 use crate::chain::time::{Rows, Time};
 use crate::effects::{Effects, Reason};
@@ -152,6 +152,7 @@ impl Chain {
             Step::Split { outputs, output } => {
                 flow.flattened(flat_map::split(outputs, output, &flow.batch, &mut fallen))
             }
+            Step::Join(join) => flow.picked(join.apply(&flow.batch)),
             Step::Group { arguments, .. } | Step::Window { arguments, .. } => {
                 let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
                 self.keyed(position, input, &arguments, ended, effects)

@@ -23,7 +23,7 @@ mod chain;
 
 pub mod checkpoint;
 
-pub use chain::{Chain, Input, Program};
+pub use chain::{Chain, Input, Program, Tables};
 pub use effects::{Bytes, Effects, Emit, Reason, Rejected, Target};
 pub use millrace_format::Record;
 pub use note::Note;

@@ -1,6 +1,6 @@
 //! The steps of a plan, checked and typed.
 
-use crate::{Aggregate, Expression, Fields, OperatorName, Window};
+use crate::{Aggregate, Expression, Fields, Join, OperatorName, Window};
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub enum OperatorKind {
     Group(Group),
     /// Aggregates a key and window.
     Window(Window),
+    /// Fields of a table for every row.
+    Join(Join),
 }
 
 /// Passes the rows for which the predicate is true.

@@ -55,6 +55,7 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
             let tail = input.len() - explode.array - 1;
             [&wanted[..explode.array], &[true], &wanted[wanted.len() - tail..]].concat()
         }
+        OperatorKind::Join(_) => wanted[..input.len()].to_vec(),
     };
     let mut pass = |projection: &Projection| {
         for (column, wanted) in projection.columns.iter().zip(wanted) {
@@ -68,6 +69,7 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
         OperatorKind::FlatMap(FlatMap::Split(outputs)) => outputs.iter().for_each(|output| pass(&output.projection)),
         OperatorKind::Group(group) => group.keys.iter().for_each(|position| needed[*position] = true),
         OperatorKind::Window(window) => window.keys.iter().for_each(|position| needed[*position] = true),
+        OperatorKind::Join(join) => join.on.iter().for_each(|position| needed[*position] = true),
         OperatorKind::Filter(_) | OperatorKind::FlatMap(FlatMap::Explode(_)) => {}
     }
     visit_expressions(kind, &mut |expression| {
@@ -109,6 +111,14 @@ fn move_operator(operator: &mut Operator, moved: &Moved, wanted: &Needed) -> Nee
         OperatorKind::Window(window) => {
             window.keys = moved.all(&window.keys);
             vec![true; operator.output.len()]
+        }
+        OperatorKind::Join(join) => {
+            join.on = moved.all(&join.on);
+            let added = &wanted[moved.left().len()..];
+            let mut left = added.iter();
+            join.fields
+                .retain(|_| *left.next().expect("one entry for every added field"));
+            [&moved.left(), added].concat()
         }
     }
 }

@@ -74,7 +74,7 @@ impl OperatorKind {
         match self {
             Self::Group(group) => Some(&group.keys),
             Self::Window(window) => Some(&window.keys),
-            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) => None,
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
         }
     }
 }

@@ -86,7 +86,7 @@ impl OperatorKind {
         match self {
             Self::Group(_) => Some("groupBy"),
             Self::Window(_) => Some("window"),
-            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) => None,
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A plan with its expressions compiled: made once, shared by the chains of all partitions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -9,6 +10,7 @@ use crate::chain::flow::Flow;
 use crate::expr::Computed;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
+use crate::operators::join::TableJoin;
 use crate::operators::map::Map;
 use crate::operators::window::WindowOperator;
 use crate::operators::{Fallen, Keyed, Survivors};
@@ -29,22 +31,32 @@ pub(super) enum Step {
     Split { outputs: Vec<Output>, output: Fields },
     Group { spec: Group, arguments: Arguments },
     Window { spec: Window, arguments: Arguments },
+    Join(TableJoin),
 }
+
+/// The bytes of a plan's tables, by the position of the operator that joins each ([`Plan::tables`]).
+pub type Tables = BTreeMap<usize, Vec<u8>>;
 
 /// The compiled arguments of aggregates; None counts rows.
 #[derive(Debug)]
 pub(super) struct Arguments(Vec<Option<Computed>>);
 
 impl Program {
-    /// Compiles all expressions. Fails only where plan and engine disagree, which is a bug.
+    /// Compiles all expressions of a plan without tables. Fails only where plan and engine disagree, which is a bug.
     pub fn compile(plan: Arc<Plan>) -> Result<Self, String> {
-        let step = |position: usize| compile_step(&plan, position);
+        Self::with_tables(plan, &Tables::new())
+    }
+
+    /// Compiles all expressions and reads all tables. Besides bugs it fails where a table is not what the plan says; the
+    /// error names its lines.
+    pub fn with_tables(plan: Arc<Plan>, tables: &Tables) -> Result<Self, String> {
+        let step = |position: usize| compile_step(&plan, position, tables);
         let steps = (0..plan.operators.len()).map(step).collect::<Result<_, _>>()?;
         Ok(Self { steps, plan })
     }
 }
 
-fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
+fn compile_step(plan: &Plan, position: usize, tables: &Tables) -> Result<Step, String> {
     let (input, output) = (plan.fields_into(position), plan.fields_out_of(position));
     Ok(match &plan.operators[position].kind {
         OperatorKind::Filter(filter) => Step::Filter(Computed::compile(&filter.predicate, input)?),
@@ -68,6 +80,13 @@ fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
             spec: spec.clone(),
             arguments: Arguments::compile(&spec.aggregates, input)?,
         },
+        OperatorKind::Join(spec) => {
+            let name = &spec.table.name;
+            let bytes = tables
+                .get(&position)
+                .ok_or_else(|| format!("table {name} was not read"))?;
+            Step::Join(TableJoin::new(spec, output, bytes)?)
+        }
     })
 }
 
@@ -77,7 +96,7 @@ impl Step {
         match self {
             Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
             Self::Window { spec, .. } => Some(Box::new(WindowOperator::new(spec, input, output))),
-            Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } => None,
+            Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } | Self::Join(_) => None,
         }
     }
 }

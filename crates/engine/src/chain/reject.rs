@@ -24,7 +24,10 @@ impl Rejecter {
             splits &= position != first;
             encoders.push(splits.then(|| Encoder::json(plan.fields_into(position))));
             // One record may make several rows, of which only some fail: the record itself must not be replayed.
-            splits |= !matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Map(_));
+            splits |= !matches!(
+                operator.kind,
+                OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::Join(_)
+            );
         }
         let texts = plan
             .operators

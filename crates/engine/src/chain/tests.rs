@@ -15,6 +15,10 @@ fn chain(operators: &str) -> Chain {
 }
 
 fn program(operators: &str) -> Arc<Program> {
+    Arc::new(Program::compile(plan(operators)).unwrap())
+}
+
+fn plan(operators: &str) -> Arc<Plan> {
     let yaml = format!(
         "
 apiVersion: millrace.io/v1alpha1
@@ -36,8 +40,7 @@ spec:
 "
     );
     let object = yaml_serde::from_str(&yaml).unwrap();
-    let plan = millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap();
-    Arc::new(Program::compile(Arc::new(plan)).unwrap())
+    Arc::new(millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap())
 }
 
 /// What a step asked for, as text: `key=value@time` or `!reason/operator row: message`.
@@ -113,6 +116,33 @@ fn map_writes_fields_in_order_with_the_event_time() {
         step(&mut chain, &[r#"{"k":"x","a":4,"ts":11}"#]),
         [r#"x={"k":"x","b":4,"c":8}@11"#]
     );
+}
+
+#[test]
+fn a_join_adds_a_tables_fields_and_leaves_key_and_record_as_they_were() {
+    let join = "{name: j, join: {table: {name: t, file: {path: t.csv}, schema: {fields: [{name: k, type: string}, \
+                {name: per, type: int64}]}, key: [k]}, on: [{field: k}]}}";
+    let plan = plan(&format!(
+        "[{join}, {{name: m, map: {{keep: [k, a], set: [{{field: share, expression: a / per}}]}}}}]"
+    ));
+    let tables = |csv: &str| Tables::from([(0, csv.as_bytes().to_vec())]);
+    let program = Program::with_tables(Arc::clone(&plan), &tables("per,k\n2,x\n0,y\n")).unwrap();
+    let out = step(
+        &mut Chain::new(Arc::new(program)),
+        &[
+            r#"{"k":"x","a":5,"ts":11}"#,
+            r#"{"k":"z","a":5,"ts":12}"#,
+            r#"{"k":"y","a":5,"ts":13}"#,
+        ],
+    );
+    let expected = [
+        r#"x={"k":"x","a":5,"share":2}@11"#,
+        "!dead expression-failed/Some(1) #2: division by zero in `a / per`",
+    ];
+    assert_eq!(out, expected);
+    let refused = Program::with_tables(Arc::clone(&plan), &tables("per,k\n2,x\n3,x\n")).unwrap_err();
+    assert_eq!(refused, "table t (file t.csv): line 3: has the key of line 2");
+    assert_eq!(Program::compile(plan).unwrap_err(), "table t was not read");
 }
 
 #[test]

@@ -7,6 +7,8 @@ pub(crate) mod flat_map;
 
 pub(crate) mod group;
 
+pub(crate) mod join;
+
 pub(crate) mod map;
 
 pub(crate) mod window;

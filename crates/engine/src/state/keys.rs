@@ -70,6 +70,11 @@ impl Keys {
         self.index.find(key_of(self.form, columns, row, &mut self.scratch))
     }
 
+    /// As [`Self::find`], for those who share the keys and bring the memory.
+    pub(crate) fn look_up(&self, columns: &[View<'_>], row: usize, scratch: &mut Vec<u8>) -> Option<u32> {
+        self.index.find(key_of(self.form, columns, row, scratch))
+    }
+
     /// Makes groups of the keys that `other` has and this has not; returns the group here of each group there.
     #[cfg_attr(
         not(test),

@@ -2,7 +2,7 @@
 
 use super::numbers::millis;
 use super::quoted;
-use crate::{Aggregate, Column, Fields, FlatMap, Operator, OperatorKind, Projection};
+use crate::{Aggregate, Column, Fields, FlatMap, Join, Operator, OperatorKind, Projection, TableFormat};
 
 /// What an operator does to the records with the fields `input`.
 pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
@@ -62,7 +62,46 @@ pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
                 aggregates(&window.aggregates)
             )
         }
+        OperatorKind::Join(join) => joined(join, operator, input),
     }
+}
+
+fn joined(join: &Join, operator: &Operator, input: &Fields) -> String {
+    let table = &join.table;
+    let added = operator.output[input.len()..].iter().zip(&join.fields);
+    let added = added.map(|(field, position)| match &table.fields[*position].name {
+        name if *name == field.name => format!("`{name}`"),
+        name => format!("`{}` = {name}", field.name),
+    });
+    let added: Vec<_> = added.collect();
+    let added = match added.as_slice() {
+        [] => "looks in".to_owned(),
+        added => format!("adds {} of", added.join(", ")),
+    };
+    let pairs = join.on.iter().zip(&table.key);
+    let pairs = pairs.map(|(on, key)| format!("`{}` = {}", input[*on].name, table.fields[*key].name));
+    let pairs: Vec<_> = pairs.collect();
+    let row = match table.valid_from {
+        Some(at) => format!(
+            ", of the row with the last `{}` at the event time",
+            table.fields[at].name
+        ),
+        None => String::new(),
+    };
+    let unmatched = match join.keeps_unmatched {
+        true => "a record without a match goes on with NULL",
+        false => "a record without a match is left out",
+    };
+    let format = match table.format {
+        TableFormat::Csv => "CSV",
+        TableFormat::JsonLines => "JSON lines",
+    };
+    format!(
+        "(join) {added} table {} ({}, {format}, read before the first record) where {}{row}; {unmatched}",
+        table.name,
+        table.origin,
+        pairs.join(" and ")
+    )
 }
 
 /// The fields in order; a field that is passed on unchanged is its name.

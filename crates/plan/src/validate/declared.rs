@@ -2,9 +2,9 @@
 
 use millrace_crds::manifest::Manifest;
 use millrace_crds::{
-    CheckpointSpec, DeadLetterSpec, EventTimeSpec, FlatMapSpec, GroupBySpec, LateRecordsSpec, MapSpec, OnStateChange,
-    OperatorSpec, ResourcesSpec, ScalingSpec, SchemaSpec, SinkSpec, SourceSpec, StreamPipeline, WindowAggregation,
-    WindowSpec,
+    CheckpointSpec, DeadLetterSpec, EventTimeSpec, FlatMapSpec, GroupBySpec, JoinSpec, LateRecordsSpec, MapSpec,
+    OnStateChange, OperatorSpec, ResourcesSpec, ScalingSpec, SchemaSpec, SinkSpec, SourceSpec, StreamPipeline,
+    WindowAggregation, WindowSpec,
 };
 
 pub(super) struct Declared<'a> {
@@ -53,6 +53,7 @@ pub(super) enum Body<'a> {
     FlatMap(&'a FlatMapSpec),
     GroupBy(&'a GroupBySpec),
     Window(&'a WindowSpec),
+    Join(&'a JoinSpec),
 }
 
 impl Declared<'_> {
@@ -137,6 +138,7 @@ fn step(position: usize, operator: &OperatorSpec) -> Step<'_> {
             .as_ref()
             .map(|group_by| ("groupBy", Body::GroupBy(group_by))),
         operator.window.as_ref().map(|window| ("window", Body::Window(window))),
+        operator.join.as_ref().map(|join| ("join", Body::Join(join))),
     ];
     let mut bodies = bodies.into_iter().flatten();
     let body = match (bodies.next(), bodies.next()) {

@@ -67,7 +67,7 @@ impl RecordKey {
         match &operator.kind {
             OperatorKind::Group(group) => return Self::of_group(&group.keys, operator),
             OperatorKind::Window(window) => return Self::of_group(&window.keys, operator),
-            OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::FlatMap(_) => {}
+            OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::FlatMap(_) | OperatorKind::Join(_) => {}
         }
         let Self::Of(key) = self else { return self.clone() };
         let pass = |projection: &Projection, at: usize| match projection.columns[at] {
@@ -93,6 +93,10 @@ impl RecordKey {
                 })
                 .collect(),
             OperatorKind::Group(_) | OperatorKind::Window(_) => unreachable!("they make a key of their own"),
+            OperatorKind::Join(_) => {
+                let added = operator.output.len() - key.origins.len();
+                [key.origins.as_slice(), &vec![None; added]].concat()
+            }
         };
         Self::Of(KeyFields {
             names: key.names.clone(),

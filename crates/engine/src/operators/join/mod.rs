@@ -1,0 +1,5 @@
+//! Rows joined with rows of another side.
+
+mod table;
+
+pub(crate) use table::TableJoin;
