@@ -151,6 +151,7 @@ impl Chain {
             self.rejecter
                 .reject(position, &flow.batch, row, reason, message, effects);
         }
+        effects.changed |= made.as_ref().is_some_and(|made| !made.is_empty());
         match made {
             Some(Made::Results(batch)) => self.emitter.keyed(position, batch, effects),
             Some(Made::Picked(picked)) => flow.picked(picked),

@@ -96,6 +96,11 @@ impl Plan {
     pub fn is_stateful(&self) -> bool {
         self.operators
             .iter()
-            .any(|operator| matches!(operator.kind, OperatorKind::Group(_) | OperatorKind::Window(_)))
+            .any(|operator| operator.kind.state().is_some())
+    }
+
+    /// Whether chains must be told the time, also while no records come.
+    pub fn needs_clock(&self) -> bool {
+        self.operators.iter().any(|operator| operator.kind.needs_clock())
     }
 }

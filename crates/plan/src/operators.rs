@@ -87,3 +87,12 @@ pub struct Group {
     /// Never empty.
     pub aggregates: Vec<Aggregate>,
 }
+
+impl OperatorKind {
+    /// Whether results depend on the wall clock.
+    pub(crate) fn needs_clock(&self) -> bool {
+        match self {
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Group(_) | Self::Window(_) => false,
+        }
+    }
+}

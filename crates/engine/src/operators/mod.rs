@@ -22,7 +22,8 @@ use crate::expr::Failure;
 pub(crate) trait Keyed: Send {
     /// Takes rows in, then lets time come as far as `now`. `arguments[i]` belongs to the aggregate `i`; None counts rows.
     /// Rows that it cannot take go to `faults` with their position in `batch`, in order, and leave no trace. Called with an
-    /// empty batch too, when only time has moved.
+    /// empty batch too, when only time has moved: what that changes is kept only if rows come out. Changes without any must
+    /// be such that they come about again, as it is with the removal of what nothing asks for any more.
     fn step(
         &mut self,
         batch: &Batch,
@@ -49,6 +50,15 @@ pub(crate) enum Made {
     /// Rows of the input: they keep the record key that they have.
     #[expect(dead_code, reason = "for steps that pass rows on")]
     Picked(Picked),
+}
+
+impl Made {
+    /// Whether there are no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Results(batch) | Self::Picked(Picked { batch, .. }) => batch.len() == 0,
+        }
+    }
 }
 
 /// Some rows of the input, maybe with more fields.
