@@ -20,6 +20,8 @@ mod window;
 
 mod aggregates;
 
+mod keyed_state;
+
 mod sink;
 
 mod checkpoint;
@@ -37,6 +39,7 @@ pub mod manifest;
 pub use aggregates::{AggregateFunction, AggregateSpec};
 pub use checkpoint::{AccessMode, CheckpointSpec, Delivery, OnStateChange, Reclaim, StorageSpec};
 pub use event_time::{EventTimeSpec, TimeUnit};
+pub use keyed_state::{DeduplicateSpec, Keep, PreviousFieldSpec, PreviousSpec, TimeDomain, TtlSpec};
 pub use operators::{
     ExplodeSpec, FilterSpec, FlatMapOutputSpec, FlatMapSpec, GroupBySpec, MapSpec, OperatorSpec, RenameSpec, SetSpec,
 };

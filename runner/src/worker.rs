@@ -314,6 +314,9 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
             counter.inc_by(*passed);
         }
+        for (counter, expired) in self.metrics.expired.iter().zip(&self.effects.expired) {
+            counter.inc_by(*expired);
+        }
         let origin = Origin {
             records,
             topic: task.place.topic.as_str(),

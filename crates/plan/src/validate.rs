@@ -11,6 +11,7 @@ mod flat_map;
 mod group;
 mod group_key;
 mod key;
+mod keyed_state;
 mod map;
 mod problems;
 mod reference;

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use millrace_plan::{Aggregate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Window};
+use millrace_plan::{Aggregate, Deduplicate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Previous, Window};
 
 use crate::chain::flow::Flow;
 use crate::expr::Computed;
+use crate::operators::deduplicate::DeduplicateOperator;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
 use crate::operators::map::Map;
+use crate::operators::previous::PreviousOperator;
 use crate::operators::window::WindowOperator;
 use crate::operators::{Fallen, Keyed, Survivors};
 
@@ -29,6 +31,8 @@ pub(super) enum Step {
     Split { outputs: Vec<Output>, output: Fields },
     Group { spec: Group, arguments: Arguments },
     Window { spec: Window, arguments: Arguments },
+    Deduplicate(Deduplicate),
+    Previous(Previous),
 }
 
 /// The compiled arguments of aggregates; None counts rows.
@@ -68,6 +72,8 @@ fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
             spec: spec.clone(),
             arguments: Arguments::compile(&spec.aggregates, input)?,
         },
+        OperatorKind::Deduplicate(spec) => Step::Deduplicate(spec.clone()),
+        OperatorKind::Previous(spec) => Step::Previous(spec.clone()),
     })
 }
 
@@ -77,6 +83,8 @@ impl Step {
         match self {
             Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
             Self::Window { spec, .. } => Some(Box::new(WindowOperator::new(spec, input, output))),
+            Self::Deduplicate(spec) => Some(Box::new(DeduplicateOperator::new(spec, input))),
+            Self::Previous(spec) => Some(Box::new(PreviousOperator::new(spec, input, output))),
             Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } => None,
         }
     }

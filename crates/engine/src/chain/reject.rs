@@ -21,7 +21,13 @@ impl Rejecter {
         for (position, operator) in plan.operators.iter().enumerate() {
             encoders.push(splits.then(|| Encoder::json(plan.fields_into(position))));
             // One record may make several rows, of which only some fail: the record itself must not be replayed.
-            splits |= !matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Map(_));
+            splits |= !matches!(
+                operator.kind,
+                OperatorKind::Filter(_)
+                    | OperatorKind::Map(_)
+                    | OperatorKind::Deduplicate(_)
+                    | OperatorKind::Previous(_)
+            );
         }
         let texts = plan
             .operators

@@ -1,6 +1,8 @@
 //! The steps of a chain, one file per declared operator. Each takes a batch and returns a batch; rows that cannot go on
 //! are reported, never dropped in silence.
 
+pub(crate) mod deduplicate;
+
 pub(crate) mod filter;
 
 pub(crate) mod flat_map;
@@ -9,9 +11,13 @@ pub(crate) mod group;
 
 pub(crate) mod map;
 
+pub(crate) mod previous;
+
 pub(crate) mod window;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+
+use millrace_plan::TimeDomain;
 
 use crate::batch::Batch;
 use crate::expr::Failure;
@@ -37,6 +43,10 @@ pub(crate) trait Keyed: Send {
     }
     /// How much is remembered.
     fn size(&self) -> StateSize;
+    /// Entries that were forgotten since the last call, their time being over.
+    fn take_expired(&mut self) -> u64 {
+        0
+    }
     /// Appends the state, its shape first ([`crate::state::save_shape`]). Equal histories give equal bytes.
     fn save(&self, out: &mut Vec<u8>);
     /// Replaces the state by a saved one. On an error, which says what does not fit, the state stays as it was.
@@ -48,7 +58,6 @@ pub(crate) enum Made {
     /// Rows of its own, which begin with the fields of the group key: that becomes their record key.
     Results(Batch),
     /// Rows of the input: they keep the record key that they have.
-    #[expect(dead_code, reason = "for steps that pass rows on")]
     Picked(Picked),
 }
 
@@ -74,8 +83,26 @@ pub(crate) struct Now {
     /// The partition's watermark after the batch.
     pub(crate) watermark: i64,
     /// The wall clock as the chain was last told it ([`Input::Clock`](crate::Input::Clock)), milliseconds since the epoch.
-    #[expect(dead_code, reason = "for steps that go by the clock")]
     pub(crate) clock: i64,
+}
+
+impl Now {
+    /// How far `time` has come after the batch.
+    pub(crate) fn of(self, time: TimeDomain) -> i64 {
+        match time {
+            TimeDomain::Event => self.watermark,
+            TimeDomain::Processing => self.clock,
+        }
+    }
+
+    /// How far `time` has come for a row, and the instant that the row itself stands for.
+    #[inline]
+    pub(crate) fn at(self, time: TimeDomain, batch: &Batch, row: usize) -> (i64, i64) {
+        match time {
+            TimeDomain::Event => (batch.watermarks[row], batch.times[row]),
+            TimeDomain::Processing => (self.clock, self.clock),
+        }
+    }
 }
 
 /// Why a row was not taken.

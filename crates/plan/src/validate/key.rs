@@ -73,7 +73,8 @@ impl RecordKey {
             Column::Computed(_) => None,
         };
         let origins = match &operator.kind {
-            OperatorKind::Filter(_) => return self.clone(),
+            OperatorKind::Filter(_) | OperatorKind::Deduplicate(_) => return self.clone(),
+            OperatorKind::Previous(previous) => [key.origins.clone(), vec![None; previous.fields.len()]].concat(),
             OperatorKind::Map(map) => (0..map.columns.len()).map(|at| pass(map, at)).collect(),
             OperatorKind::FlatMap(FlatMap::Explode(explode)) => {
                 let added = operator.output.len() + 1 - key.origins.len();
