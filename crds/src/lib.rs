@@ -22,6 +22,8 @@ mod join;
 
 mod aggregates;
 
+mod keyed_state;
+
 mod sink;
 
 mod checkpoint;
@@ -43,6 +45,7 @@ pub use join::{
     ConfigMapTableSpec, FileTableSpec, JoinFieldSpec, JoinOnSpec, JoinSpec, JoinType, TableAsOf, TableFieldSpec,
     TableFormat, TableSchemaSpec, TableSpec,
 };
+pub use keyed_state::{DeduplicateSpec, Keep, PreviousFieldSpec, PreviousSpec, TimeDomain, TtlSpec};
 pub use operators::{
     ExplodeSpec, FilterSpec, FlatMapOutputSpec, FlatMapSpec, GroupBySpec, MapSpec, OperatorSpec, RenameSpec, SetSpec,
 };

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AggregateSpec, JoinSpec, WindowSpec};
+use crate::{AggregateSpec, DeduplicateSpec, JoinSpec, PreviousSpec, TtlSpec, WindowSpec};
 
-/// One step. Exactly one of `filter`, `map`, `flatMap`, `groupBy`, `window` and `join`.
+/// One step. Exactly one of `filter`, `map`, `flatMap`, `groupBy`, `window`, `join`, `deduplicate` and
+/// `previous`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.filter), has(self.map), has(self.flatMap), has(self.groupBy), has(self.window), has(self.join)].filter(x, x).size() == 1", "message": "set exactly one of filter, map, flatMap, groupBy, window and join"}
+    {"rule": "[has(self.filter), has(self.map), has(self.flatMap), has(self.groupBy), has(self.window), has(self.join), has(self.deduplicate), has(self.previous)].filter(x, x).size() == 1", "message": "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous"}
 ]))]
 pub struct OperatorSpec {
     /// Name within the pipeline: label in metrics, stage in dead letters, owner of the step's state. A step that keeps
@@ -34,6 +35,12 @@ pub struct OperatorSpec {
     /// Adds fields of what a record has a key in common with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join: Option<JoinSpec>,
+    /// Passes one record of those that have a key in common within a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deduplicate: Option<DeduplicateSpec>,
+    /// Adds to every record values of the record of the same key that came before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousSpec>,
 }
 
 /// Passes the records for which `where` is true; false and NULL drop the record. What passes keeps its bytes, key,
@@ -158,4 +165,7 @@ pub struct GroupBySpec {
     /// What to compute.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub aggregates: Vec<AggregateSpec>,
+    /// How long a group is kept after its last record. Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TtlSpec>,
 }

@@ -117,7 +117,7 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         json!([operator])
     };
     let field = |field: Value| json!([field]);
-    let one_body = "set exactly one of filter, map, flatMap, groupBy and window";
+    let one_body = "set exactly one of filter, map, flatMap, groupBy, window, deduplicate and previous";
     let one_target = "set exactly one of lagRecords and lagSeconds";
     let decimal_scale = "type decimal needs scale, and only decimal has scale";
     vec![

@@ -23,6 +23,9 @@ use crate::task::Task;
 
 type RecordsOf<C> = <<C as Connector>::Consumer as Consumer>::Records;
 
+/// How often chains are told the time while no records come, in milliseconds.
+const TICK: i64 = 100;
+
 /// How long to wait before a checkpoint that the disk refused is tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -49,6 +52,9 @@ pub struct Worker<C: Connector, S> {
     commits: u32,
     last_commit: Option<Instant>,
     next_observation: Instant,
+    /// Milliseconds since the epoch; None where the plan does not go by the clock.
+    clock: Option<Box<dyn Fn() -> i64 + Send>>,
+    last_tick: Option<i64>,
 }
 
 impl<C: Connector, S: CheckpointStore> Worker<C, S> {
@@ -71,7 +77,10 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         let membership = consumer.membership()?;
         let partitions = connector.partitions()?;
         status.well();
+        let clock = plan.needs_clock().then(|| Box::new(crate::status::now) as Box<_>);
         Ok(Self {
+            clock,
+            last_tick: None,
             transactional_id,
             routes,
             next_commit: Instant::now() + program.plan().checkpoint_interval,
@@ -94,15 +103,25 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         })
     }
 
+    /// The same worker with another clock than the system's: milliseconds since the epoch.
+    pub fn with_clock(mut self, clock: impl Fn() -> i64 + Send + 'static) -> Self {
+        self.clock = self.clock.map(|_| Box::new(clock) as Box<_>);
+        self
+    }
+
     /// Does the next thing there is to do, waiting at most `patience` for it. Returns whether there was anything.
     pub fn turn(&mut self, patience: Duration) -> Result<bool, Error> {
-        let patience = patience.min(self.next_commit.saturating_duration_since(Instant::now()));
+        let mut patience = patience.min(self.next_commit.saturating_duration_since(Instant::now()));
+        if self.clock.is_some() {
+            patience = patience.min(Duration::from_millis(TICK as u64));
+        }
         let found = match self.consumer.poll(patience)? {
             Event::Idle => false,
             Event::Assigned(partitions) => self.take(&partitions).map(|()| true)?,
             Event::Revoked { partitions, lost } => self.give(&partitions, lost).map(|()| true)?,
             Event::Records(records) => self.process(&records).map(|()| true)?,
         };
+        self.tick()?;
         let now = Instant::now();
         if now >= self.next_commit {
             self.commit()?;
@@ -168,26 +187,10 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     }
 
     fn finish_stage(&mut self, stage: usize) -> Result<(), Error> {
-        let tasks = self.tasks.iter_mut().filter(|(_, task)| task.chain.stage() == stage);
-        for (partition, task) in tasks {
-            self.effects.clear();
-            task.chain.step(Input::End, &mut self.effects);
-            task.changed = true;
-            let topic = task.place.topic.as_str();
-            let origin = Origin::<RecordsOf<C>> {
-                records: None,
-                topic,
-                partition: partition.number,
-                stage,
-            };
-            let (plan, metrics) = (self.program.plan(), &*self.metrics);
-            Output {
-                producer: &mut self.producer,
-                routes: &self.routes,
-                plan,
-                metrics,
-            }
-            .send(&self.effects, &origin)?;
+        let tasks = self.tasks.iter().filter(|(_, task)| task.chain.stage() == stage);
+        let partitions: Vec<Partition> = tasks.map(|(partition, _)| *partition).collect();
+        for partition in partitions {
+            self.step(partition, Input::End, None)?;
         }
         Ok(())
     }
@@ -268,9 +271,9 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
 
     fn process(&mut self, records: &RecordsOf<C>) -> Result<(), Error> {
         let partition = records.partition();
-        let Some(task) = self.tasks.get_mut(&partition) else {
+        if !self.tasks.contains_key(&partition) {
             return Ok(());
-        };
+        }
         let view = |at: usize| {
             let record = records.get(at);
             Record {
@@ -281,41 +284,95 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             }
         };
         let input: Vec<Record<'_>> = (0..records.len()).map(view).collect();
-        if !input.is_empty() {
-            let started = Instant::now();
-            self.uncommitted_since.get_or_insert(started);
-            self.effects.clear();
-            task.chain.step(Input::Records(&input), &mut self.effects);
-            task.changed = true;
-            task.read += input.len() as u64;
-            task.read_at = started;
-            self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
-            if task.chain.stage() == 0 {
-                self.metrics.read.inc_by(input.len() as u64);
-            }
-            for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
-                counter.inc_by(*passed);
-            }
-            let topic = task.place.topic.as_str();
-            let origin = Origin {
-                records: Some(records),
-                topic,
-                partition: partition.number,
-                stage: task.chain.stage(),
-            };
-            let (plan, metrics) = (self.program.plan(), &*self.metrics);
-            let mut output = Output {
-                producer: &mut self.producer,
-                routes: &self.routes,
-                plan,
-                metrics,
-            };
-            if let Err(error) = output.send(&self.effects, &origin) {
+        if !input.is_empty()
+            && let Err(error) = self.take_in(partition, &input, records)
+        {
+            return self.sending_failed(error);
+        }
+        if let Some(task) = self.tasks.get_mut(&partition) {
+            task.position = task.position.max(records.next_offset());
+        }
+        self.producer.poll().or_else(|error| self.sending_failed(error))
+    }
+
+    /// Lets a chain take records in, at the time that it is now.
+    fn take_in(
+        &mut self,
+        partition: Partition,
+        input: &[Record<'_>],
+        records: &RecordsOf<C>,
+    ) -> Result<(), millrace_connect::Error> {
+        if let Some(now) = self.clock.as_ref().map(|clock| clock()) {
+            self.step(partition, Input::Clock(now), None)?;
+        }
+        if self.program.plan().stage_reading(partition.topic) == 0 {
+            self.metrics.read.inc_by(input.len() as u64);
+        }
+        self.step(partition, Input::Records(input), Some(records))
+    }
+
+    /// Tells every chain the time, now and then, where the plan goes by the clock.
+    fn tick(&mut self) -> Result<(), Error> {
+        let now = match &self.clock {
+            Some(clock) => clock(),
+            None => return Ok(()),
+        };
+        // A clock that was set back must not stop them.
+        if self.last_tick.is_some_and(|last| (last..last + TICK).contains(&now)) {
+            return Ok(());
+        }
+        self.last_tick = Some(now);
+        let partitions: Vec<Partition> = self.tasks.keys().copied().collect();
+        for partition in partitions {
+            if let Err(error) = self.step(partition, Input::Clock(now), None) {
                 return self.sending_failed(error);
             }
         }
-        task.position = task.position.max(records.next_offset());
-        self.producer.poll().or_else(|error| self.sending_failed(error))
+        Ok(())
+    }
+
+    /// One step of a chain, with all that it asks for. `records` are those of the input, if it is records.
+    fn step(
+        &mut self,
+        partition: Partition,
+        input: Input<'_>,
+        records: Option<&RecordsOf<C>>,
+    ) -> Result<(), millrace_connect::Error> {
+        let Some(task) = self.tasks.get_mut(&partition) else {
+            return Ok(());
+        };
+        let started = Instant::now();
+        self.effects.clear();
+        task.chain.step(input, &mut self.effects);
+        if let Input::Records(records) = input {
+            task.read += records.len() as u64;
+            task.read_at = started;
+            self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
+        }
+        if self.effects.changed || !matches!(input, Input::Clock(_)) {
+            task.changed = true;
+            self.uncommitted_since.get_or_insert(started);
+        }
+        for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
+            counter.inc_by(*passed);
+        }
+        for (counter, expired) in self.metrics.expired.iter().zip(&self.effects.expired) {
+            counter.inc_by(*expired);
+        }
+        let origin = Origin {
+            records,
+            topic: task.place.topic.as_str(),
+            partition: partition.number,
+            stage: task.chain.stage(),
+        };
+        let (plan, metrics) = (self.program.plan(), &*self.metrics);
+        let mut output = Output {
+            producer: &mut self.producer,
+            routes: &self.routes,
+            plan,
+            metrics,
+        };
+        output.send(&self.effects, &origin)
     }
 
     fn sending_failed(&mut self, error: millrace_connect::Error) -> Result<(), Error> {

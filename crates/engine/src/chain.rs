@@ -84,6 +84,7 @@ impl Chain {
     pub fn step(&mut self, input: Input<'_>, effects: &mut Effects) {
         let program = Arc::clone(&self.program);
         effects.passed.resize(program.steps.len(), 0);
+        effects.expired.resize(program.steps.len(), 0);
         let (records, ended) = match input {
             Input::Records(records) => (records, false),
             Input::Clock(now) => {
@@ -157,6 +158,7 @@ impl Chain {
                 let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
                 self.keyed(position, input, &arguments, ended, effects)
             }
+            Step::Deduplicate(_) | Step::Previous(_) => self.keyed(position, flow.clone(), &[], ended, effects),
         };
         for fall in fallen {
             self.rejecter
@@ -179,7 +181,8 @@ impl Chain {
         };
         let keyed = self.states[position].as_mut().expect("steps with a key remember");
         let mut faults = Vec::new();
-        let made = match ended {
+        // Rows of a step before that ended go on as any others.
+        let made = match ended && flow.batch.len() == 0 {
             true => keyed.finish(),
             false => keyed.step(&flow.batch, arguments, now, &mut faults),
         };
@@ -191,6 +194,8 @@ impl Chain {
             self.rejecter
                 .reject(position, &flow.batch, row, reason, message, effects);
         }
+        effects.expired[position] += keyed.take_expired();
+        effects.changed |= made.as_ref().is_some_and(|made| !made.is_empty());
         match made {
             Some(Made::Results(batch)) => self.emitter.keyed(position, batch, effects),
             Some(Made::Picked(picked)) => flow.picked(picked),

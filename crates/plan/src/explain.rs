@@ -8,7 +8,9 @@ use std::fmt::Write;
 
 pub use self::numbers::count;
 use self::numbers::{duration, millis};
-use crate::{Field, OperatorKind, Plan, Sasl, Security, Start, TimeOrigin, TimeUnit, Topic, Window};
+use crate::{
+    Field, OperatorKind, Plan, Previous, Sasl, Security, Start, TimeDomain, TimeOrigin, TimeUnit, Topic, Ttl, Window,
+};
 
 /// Says where a plan reads and writes, what every step does, what is remembered and what happens to bad and late records.
 /// Every line ends in a line break.
@@ -182,11 +184,17 @@ fn state(plan: &Plan, text: &mut String) {
         let keys = |keys: &[usize]| quoted(keys.iter().map(|key| &plan.fields_into(position)[*key].name));
         let words = match &operator.kind {
             OperatorKind::Group(group) => {
-                format!(
-                    "{} remembers one row for every {}, for ever",
-                    operator.name,
-                    keys(&group.keys)
-                )
+                let (name, keys) = (&operator.name, keys(&group.keys));
+                format!("{name} remembers one row for every {keys}, {}", kept(group.ttl))
+            }
+            OperatorKind::Previous(Previous { keys: group, ttl, .. }) => {
+                let (name, keys) = (&operator.name, keys(group));
+                format!("{name} remembers one row for every {keys}, {}", kept(*ttl))
+            }
+            OperatorKind::Deduplicate(deduplicate) => {
+                let (name, keys) = (&operator.name, keys(&deduplicate.keys));
+                let passed = passed(deduplicate.within, deduplicate.time);
+                format!("{name} remembers the time of one record for every {keys}, until {passed}")
             }
             OperatorKind::Window(window) => {
                 let until = forgotten(plan, window);
@@ -218,6 +226,17 @@ fn state(plan: &Plan, text: &mut String) {
             &format!("a change of the spec may throw away the state of {names}"),
         );
     }
+}
+
+fn kept(ttl: Option<Ttl>) -> String {
+    match ttl {
+        None => "for ever".to_owned(),
+        Some(Ttl { after, time }) => format!("until {} without another record", passed(after, time)),
+    }
+}
+
+fn passed(length: i64, time: TimeDomain) -> String {
+    format!("{} of {} have passed", millis(length), time.as_str())
 }
 
 fn forgotten(plan: &Plan, window: &Window) -> String {
@@ -265,7 +284,9 @@ fn writes(plan: &Plan, text: &mut String) {
 }
 
 fn result_key(plan: &Plan) -> &'static str {
-    match plan.is_stateful() {
+    let grouped =
+        |operator: &crate::Operator| matches!(operator.kind, OperatorKind::Group(_) | OperatorKind::Window(_));
+    match plan.operators.iter().any(grouped) {
         true => "each key the group's key",
         false => "each key that of the record it was made of",
     }

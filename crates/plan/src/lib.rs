@@ -8,6 +8,7 @@ mod explain;
 mod expression;
 mod fields;
 mod join;
+mod keyed_state;
 mod load;
 mod names;
 mod operators;
@@ -28,6 +29,7 @@ pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};
 pub use join::{Join, Table, TableFormat, TableOrigin};
+pub use keyed_state::{Deduplicate, Keep, Previous, TimeDomain, Ttl};
 pub use load::load;
 pub use names::{GroupId, OperatorName, StateId, TopicName};
 pub use operators::{Column, Explode, Filter, FlatMap, Group, Operator, OperatorKind, Projection, SplitOutput};
@@ -91,15 +93,20 @@ impl Plan {
         self.operators.last().map_or(&self.input, |operator| &operator.output)
     }
 
-    /// Whether a result's value is the input's value, byte for byte: nothing but filters.
+    /// Whether a result's value is the input's value, byte for byte: nothing but filters and the like.
     pub fn passes_bytes_through(&self) -> bool {
         self.operators
             .iter()
-            .all(|operator| matches!(operator.kind, OperatorKind::Filter(_)))
+            .all(|operator| matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Deduplicate(_)))
     }
 
     /// Whether something must be remembered between records.
     pub fn is_stateful(&self) -> bool {
         self.operators.iter().any(|operator| operator.kind.state().is_some())
+    }
+
+    /// Whether chains must be told the time, also while no records come.
+    pub fn needs_clock(&self) -> bool {
+        self.operators.iter().any(|operator| operator.kind.needs_clock())
     }
 }

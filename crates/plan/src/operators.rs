@@ -1,6 +1,6 @@
 //! The steps of a plan, checked and typed.
 
-use crate::{Aggregate, Expression, Fields, Join, OperatorName, Window};
+use crate::{Aggregate, Deduplicate, Expression, Fields, Join, OperatorName, Previous, TimeDomain, Ttl, Window};
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ pub enum OperatorKind {
     Window(Window),
     /// Fields of a table for every row.
     Join(Join),
+    /// One record of those that have a key in common within a time.
+    Deduplicate(Deduplicate),
+    /// Values of the record of the same key that came before.
+    Previous(Previous),
 }
 
 /// Passes the rows for which the predicate is true.
@@ -88,4 +92,18 @@ pub struct Group {
     pub keys: Vec<usize>,
     /// Never empty.
     pub aggregates: Vec<Aggregate>,
+    /// How long a group is kept. None: for ever.
+    pub ttl: Option<Ttl>,
+}
+
+impl OperatorKind {
+    /// Whether results depend on the wall clock.
+    pub(crate) fn needs_clock(&self) -> bool {
+        let time = match self {
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) | Self::Window(_) => None,
+            Self::Group(Group { ttl, .. }) | Self::Previous(Previous { ttl, .. }) => ttl.map(|ttl| ttl.time),
+            Self::Deduplicate(deduplicate) => Some(deduplicate.time),
+        };
+        time == Some(TimeDomain::Processing)
+    }
 }

@@ -74,6 +74,8 @@ impl OperatorKind {
         match self {
             Self::Group(group) => Some(&group.keys),
             Self::Window(window) => Some(&window.keys),
+            Self::Deduplicate(deduplicate) => Some(&deduplicate.keys),
+            Self::Previous(previous) => Some(&previous.keys),
             Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
         }
     }

@@ -12,6 +12,7 @@ mod group;
 mod group_key;
 mod join;
 mod key;
+mod keyed_state;
 mod map;
 mod problems;
 mod reference;

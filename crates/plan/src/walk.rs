@@ -33,7 +33,10 @@ pub fn visit_expressions<'a>(kind: &'a OperatorKind, visit: &mut dyn FnMut(&'a E
     match kind {
         OperatorKind::Filter(filter) => visit(&filter.predicate),
         OperatorKind::Map(projection) => visit_projection(projection, visit),
-        OperatorKind::FlatMap(FlatMap::Explode(_)) | OperatorKind::Join(_) => {}
+        OperatorKind::FlatMap(FlatMap::Explode(_))
+        | OperatorKind::Deduplicate(_)
+        | OperatorKind::Previous(_)
+        | OperatorKind::Join(_) => {}
         OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
             for output in outputs {
                 output.predicate.iter().for_each(&mut *visit);

@@ -148,3 +148,22 @@ fn every_expression_names_fields_that_are_there() {
     }
     assert_eq!(names(&plan.input), ["a", "b", "c", "d"]);
 }
+
+#[test]
+fn a_deduplicate_needs_its_keys_and_a_previous_all_that_it_remembers() {
+    let plan = plan(
+        "  key: [e]
+  operators:
+    - {name: once, deduplicate: {keys: [e, c], within: 1h}}
+    - {name: before, previous: {keys: [e], fields: [{field: a, as: x}, {field: b, as: y}]}}
+    - {name: shape, map: {keep: [f], set: [{field: g, expression: x}]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "b", "c", "e", "f"]);
+    assert_eq!(names(plan.fields_out_of(1)), ["a", "b", "c", "e", "f", "x", "y"]);
+    let OperatorKind::Previous(previous) = &plan.operators[1].kind else {
+        panic!("it is a previous")
+    };
+    assert_eq!((&previous.keys, &previous.fields), (&vec![3], &vec![0, 1]));
+    assert!(matches!(&plan.operators[0].kind, OperatorKind::Deduplicate(it) if it.keys == [3, 2]));
+}

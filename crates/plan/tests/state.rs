@@ -121,3 +121,27 @@ fn naming_an_operator_does_not_drop_state_that_it_can_go_on_from() {
     let states = again.states();
     assert_eq!(again.has_no_use_for(&states[0]), None);
 }
+
+#[test]
+fn state_of_keys_goes_on_under_other_lengths_and_names_but_not_under_another_time() {
+    let previous = |alias: &str, ttl: &str| {
+        format!("[{{name: p, previous: {{keys: [k], fields: [{{field: a, as: {alias}}}], {ttl}}}}}]")
+    };
+    let before = previous("x", "ttl: {after: 1h}");
+    let none: [String; 0] = [];
+    assert_eq!(lost(&before, &previous("y", "ttl: {after: 2h, time: event}"), ""), none);
+    assert_eq!(
+        lost(&before, &previous("x", "ttl: {after: 1h, time: processing}"), ""),
+        ["state of operator `p`: it was saved for `kept by event time`, the plan has `kept by processing time`"]
+    );
+    assert_eq!(
+        lost(&before, &previous("x", ""), ""),
+        ["state of operator `p`: it was saved for `kept by event time`, the plan has nothing more"]
+    );
+    let deduplicate = |how: &str| format!("[{{name: p, deduplicate: {{keys: [k], {how}}}}}]");
+    assert_eq!(lost(&deduplicate("within: 1h"), &deduplicate("within: 2h"), ""), none);
+    assert_eq!(
+        lost(&deduplicate("within: 1h"), &deduplicate("within: 1h, keep: last"), ""),
+        ["state of operator `p`: it was saved for `first kept by event time`, the plan has `last kept by event time`"]
+    );
+}

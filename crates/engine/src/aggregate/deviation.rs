@@ -144,7 +144,7 @@ impl State for Deviation {
     fn merge(&mut self, into: usize, other: &Self, from: usize) -> bool {
         let merged = self.of(into).merged(other.of(from));
         if merged.is_finite() {
-            self.tame = false;
+            self.tame &= other.tame && self.counts[into] == 0;
             self.put(into, merged);
         }
         merged.is_finite()

@@ -196,10 +196,22 @@ impl Accumulator {
         expect(dead_code, reason = "for stages that merge what others aggregated before them")
     )]
     pub(crate) fn merge(&mut self, other: &Self, groups: &[u32]) -> Option<usize> {
+        let pairs = groups.iter().map(|group| *group as usize).zip(0..);
+        self.merge_pairs(other, pairs)
+    }
+
+    /// Makes the new group `into` what `other` has as its group `from`: to merge into a group that has seen nothing is to
+    /// copy.
+    pub(crate) fn copy(&mut self, into: usize, other: &Self, from: usize) {
+        let full = self.merge_pairs(other, std::iter::once((into, from)));
+        debug_assert_eq!(full, None, "what fits once fits twice");
+    }
+
+    fn merge_pairs(&mut self, other: &Self, pairs: impl Iterator<Item = (usize, usize)>) -> Option<usize> {
         macro_rules! merge {
             ($($variant:ident),*) => {
                 match (self, other) {
-                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, groups),)*
+                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, pairs),)*
                     _ => unreachable!("only equal aggregates are merged"),
                 }
             };

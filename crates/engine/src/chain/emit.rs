@@ -23,9 +23,12 @@ impl Emitter {
             let keys = match &operator.kind {
                 OperatorKind::Group(group) => group.keys.len(),
                 OperatorKind::Window(window) => window.keys.len(),
-                OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::FlatMap(_) | OperatorKind::Join(_) => {
-                    return None;
-                }
+                OperatorKind::Filter(_)
+                | OperatorKind::Map(_)
+                | OperatorKind::FlatMap(_)
+                | OperatorKind::Join(_)
+                | OperatorKind::Deduplicate(_)
+                | OperatorKind::Previous(_) => return None,
             };
             // An aggregate's output begins with its keys.
             Some(KeyEncoder::new(&operator.output, &(0..keys).collect::<Vec<_>>()))

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use millrace_plan::{Aggregate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Window};
+use millrace_plan::{Aggregate, Deduplicate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Previous, Window};
 
 use crate::chain::flow::Flow;
 use crate::expr::Computed;
+use crate::operators::deduplicate::DeduplicateOperator;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
 use crate::operators::join::TableJoin;
 use crate::operators::map::Map;
+use crate::operators::previous::PreviousOperator;
 use crate::operators::window::WindowOperator;
 use crate::operators::{Fallen, Keyed, Survivors};
 
@@ -32,6 +34,8 @@ pub(super) enum Step {
     Group { spec: Group, arguments: Arguments },
     Window { spec: Window, arguments: Arguments },
     Join(TableJoin),
+    Deduplicate(Deduplicate),
+    Previous(Previous),
 }
 
 /// The bytes of a plan's tables, by the position of the operator that joins each ([`Plan::tables`]).
@@ -87,6 +91,8 @@ fn compile_step(plan: &Plan, position: usize, tables: &Tables) -> Result<Step, S
                 .ok_or_else(|| format!("table {name} was not read"))?;
             Step::Join(TableJoin::new(spec, output, bytes)?)
         }
+        OperatorKind::Deduplicate(spec) => Step::Deduplicate(spec.clone()),
+        OperatorKind::Previous(spec) => Step::Previous(spec.clone()),
     })
 }
 
@@ -96,6 +102,8 @@ impl Step {
         match self {
             Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
             Self::Window { spec, .. } => Some(Box::new(WindowOperator::new(spec, input, output))),
+            Self::Deduplicate(spec) => Some(Box::new(DeduplicateOperator::new(spec, input))),
+            Self::Previous(spec) => Some(Box::new(PreviousOperator::new(spec, input, output))),
             Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } | Self::Join(_) => None,
         }
     }

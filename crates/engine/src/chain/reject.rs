@@ -26,7 +26,11 @@ impl Rejecter {
             // One record may make several rows, of which only some fail: the record itself must not be replayed.
             splits |= !matches!(
                 operator.kind,
-                OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::Join(_)
+                OperatorKind::Filter(_)
+                    | OperatorKind::Map(_)
+                    | OperatorKind::Join(_)
+                    | OperatorKind::Deduplicate(_)
+                    | OperatorKind::Previous(_)
             );
         }
         let texts = plan

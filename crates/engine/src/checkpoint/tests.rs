@@ -54,6 +54,7 @@ fn group() -> GroupOperator {
         &Group {
             keys: vec![0],
             aggregates,
+            ttl: None,
         },
         &testing::input(),
         &output,

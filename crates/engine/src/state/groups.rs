@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Tumbling};
+use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Ttl, Tumbling};
 
 use crate::aggregate::{Accumulator, Peak};
 use crate::state::codec::{CodecError, Reader};
+use crate::state::expiring::Entries;
 use crate::state::keys::Keys;
-use crate::state::{ColumnBuilder, Rows, View, save_shape, saved_shape};
+use crate::state::{ColumnBuilder, Rows, View, save_shape, saved_shape_is};
 
 /// What the plan says about groups: made once per operator.
 pub(crate) struct Layout {
@@ -44,6 +45,12 @@ impl Layout {
             aggregates: aggregates.to_vec(),
             shape: millrace_plan::shape(window, keys, aggregates, input),
         }
+    }
+
+    /// The same for groups that are kept for a time.
+    pub(crate) fn kept(mut self, ttl: Option<Ttl>) -> Self {
+        self.shape.extend(ttl.map(|ttl| ttl.shape()));
+        self
     }
 
     /// `arguments` are those of the aggregates, evaluated over `columns`; None for `count` of rows.
@@ -89,8 +96,14 @@ impl Layout {
 
     /// Reads a saved shape. Another than this one is an error that says what differs.
     pub(crate) fn check(&self, reader: &mut Reader<'_>) -> Result<(), String> {
-        let saved = saved_shape(reader).map_err(|error| error.to_string())?;
-        millrace_plan::difference(&self.shape, &saved).map_or(Ok(()), Err)
+        saved_shape_is(&self.shape, reader)
+    }
+}
+
+impl Inputs<'_> {
+    /// The key fields.
+    pub(crate) fn keys(&self) -> &[View<'_>] {
+        &self.keys
     }
 }
 
@@ -135,10 +148,14 @@ impl Groups {
     /// Adds all `count` rows of a batch for which there is room, and appends the results after each.
     pub(crate) fn add_and_emit(&mut self, inputs: &Inputs<'_>, count: usize, results: &mut [ColumnBuilder]) {
         self.intern(inputs, 0..count);
-        let rows = Rows {
-            rows: None,
-            groups: &self.numbers,
-        };
+        let numbers = std::mem::take(&mut self.numbers);
+        self.add_all_and_emit(inputs, &numbers, results);
+        self.numbers = numbers;
+    }
+
+    /// The same for rows whose groups are known, and were made.
+    pub(crate) fn add_all_and_emit(&mut self, inputs: &Inputs<'_>, groups: &[u32], results: &mut [ColumnBuilder]) {
+        let rows = Rows { rows: None, groups };
         for ((accumulator, argument), out) in self.accumulators.iter_mut().zip(&inputs.arguments).zip(results) {
             accumulator.fold_and_emit(*argument, rows, out);
         }
@@ -146,6 +163,10 @@ impl Groups {
 
     fn intern(&mut self, inputs: &Inputs<'_>, rows: impl Iterator<Item = usize>) {
         self.keys.intern_all(&inputs.keys, rows, &mut self.numbers);
+        self.grow();
+    }
+
+    fn grow(&mut self) {
         let groups = self.keys.len();
         self.accumulators
             .iter_mut()
@@ -155,21 +176,29 @@ impl Groups {
     /// Adds one row and returns its group; or, having changed nothing, the aggregate that would overflow.
     pub(crate) fn add_row(&mut self, inputs: &Inputs<'_>, row: usize) -> Result<usize, usize> {
         let group = self.keys.find(&inputs.keys, row);
-        let mut aggregates = self.accumulators.iter_mut().zip(&inputs.arguments);
-        if let Some(full) = aggregates.position(|(accumulator, argument)| !accumulator.fits(*argument, row, group)) {
-            return Err(full);
-        }
+        self.check_room(inputs, row, group)?;
         let group = self.keys.intern(&inputs.keys, row);
-        let groups = self.keys.len();
+        self.grow();
+        self.add_row_to(inputs, row, group);
+        Ok(group as usize)
+    }
+
+    /// Whether a row can be added to a group, or to a new one; else the aggregate that would overflow.
+    pub(crate) fn check_room(&mut self, inputs: &Inputs<'_>, row: usize, group: Option<u32>) -> Result<(), usize> {
+        let mut aggregates = self.accumulators.iter_mut().zip(&inputs.arguments);
+        let full = aggregates.position(|(accumulator, argument)| !accumulator.fits(*argument, row, group));
+        full.map_or(Ok(()), Err)
+    }
+
+    /// Adds a row, for which there is room, to a group.
+    pub(crate) fn add_row_to(&mut self, inputs: &Inputs<'_>, row: usize, group: u32) {
         let rows = Rows {
             rows: Some(&[row as u32]),
             groups: &[group],
         };
         for (accumulator, argument) in self.accumulators.iter_mut().zip(&inputs.arguments) {
-            accumulator.grow(groups);
             accumulator.fold(*argument, rows);
         }
-        Ok(group as usize)
     }
 
     /// Appends the keys of these groups.
@@ -212,5 +241,43 @@ impl Groups {
             .iter_mut()
             .try_for_each(|accumulator| accumulator.load(reader, count))?;
         Ok(groups)
+    }
+}
+
+impl Entries for Groups {
+    type Layout = Layout;
+
+    fn new(layout: &Layout) -> Self {
+        Self::new(layout)
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    fn keys_mut(&mut self) -> &mut Keys {
+        &mut self.keys
+    }
+
+    fn grow(&mut self) {
+        self.grow();
+    }
+
+    fn copy(&mut self, into: usize, other: &Self, from: usize) {
+        for (accumulator, other) in self.accumulators.iter_mut().zip(&other.accumulators) {
+            accumulator.copy(into, other, from);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        self.save(out);
+    }
+
+    fn load(layout: &Layout, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Self::load(layout, reader)
     }
 }

@@ -7,6 +7,8 @@ mod columns;
 
 mod groups;
 
+mod expiring;
+
 mod keys;
 
 mod shape;
@@ -19,7 +21,8 @@ mod view;
 pub(crate) mod testing;
 
 pub(crate) use columns::{Built, ColumnBuilder};
+pub(crate) use expiring::{Entries, Expiring};
 pub(crate) use groups::{Groups, Inputs, Layout};
-pub(crate) use keys::Keys;
-pub(crate) use shape::{save_shape, saved_shape};
+pub(crate) use keys::{KeyColumns, Keys, decode as decode_row, encode as encode_row};
+pub(crate) use shape::{save_shape, saved_shape, saved_shape_is};
 pub(crate) use view::{Rows, Values, View};

@@ -11,6 +11,8 @@ use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMillisec
 use datafusion_expr::col;
 use millrace_plan::{Aggregate, AggregateFunction, Expression, Field, FieldType, Fields, Tumbling, Window};
 
+use proptest::prelude::*;
+
 use crate::batch::Batch;
 use crate::operators::{Made, Now};
 
@@ -305,4 +307,37 @@ pub(crate) fn results(made: Made) -> Batch {
         Made::Results(batch) => batch,
         Made::Picked(_) => panic!("rows of the input"),
     }
+}
+
+/// What one step of an operator is given, and whether it is saved and loaded afterwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) rows: Vec<(Row, i64, i64)>,
+    pub(crate) now: Now,
+    pub(crate) reload: bool,
+}
+
+/// Rows, mostly forwards in time with steps back, cut into steps of which some only move time, with a clock.
+pub(crate) fn steps(rows: impl Strategy<Value = Row>) -> impl Strategy<Value = Vec<Step>> {
+    let timed = (rows, -30i64..30, 0i64..6);
+    let step = (proptest::collection::vec(timed, 0..8), 0i64..12, any::<bool>());
+    (proptest::collection::vec(step, 0..30), 0i64..25).prop_map(|(steps, delay)| {
+        let (mut at, mut newest, mut clock) = (0, i64::MIN, 1_000);
+        let watermark = |newest: i64| newest.saturating_sub(delay).saturating_sub(1);
+        let step = |(rows, passed, reload): (Vec<(Row, i64, i64)>, i64, bool)| {
+            let timed = |(row, jitter, forwards): (Row, i64, i64)| {
+                at += forwards;
+                newest = newest.max(at + jitter);
+                (row, at + jitter, watermark(newest))
+            };
+            let rows: Vec<_> = rows.into_iter().map(timed).collect();
+            clock += passed;
+            let now = Now {
+                watermark: watermark(newest),
+                clock,
+            };
+            Step { rows, now, reload }
+        };
+        steps.into_iter().map(step).collect()
+    })
 }

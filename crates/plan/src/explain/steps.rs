@@ -2,7 +2,10 @@
 
 use super::numbers::millis;
 use super::quoted;
-use crate::{Aggregate, Column, Fields, FlatMap, Join, Operator, OperatorKind, Projection, TableFormat};
+use crate::{
+    Aggregate, Column, Deduplicate, Fields, FlatMap, Join, Keep, Operator, OperatorKind, Previous, Projection,
+    TableFormat,
+};
 
 /// What an operator does to the records with the fields `input`.
 pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
@@ -63,6 +66,33 @@ pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
             )
         }
         OperatorKind::Join(join) => joined(join, operator, input),
+        OperatorKind::Deduplicate(deduplicate) => {
+            format!("(deduplicate) {}", deduplicated(deduplicate, &keys(&deduplicate.keys)))
+        }
+        OperatorKind::Previous(Previous {
+            keys: group, fields, ..
+        }) => {
+            let added = fields.iter().zip(&operator.output[input.len()..]);
+            let added: Vec<_> = added
+                .map(|(position, field)| format!("{} = {}", field.name, input[*position].name))
+                .collect();
+            format!(
+                "(previous) adds {} of the record before with the same {}, or null",
+                added.join(", "),
+                keys(group)
+            )
+        }
+    }
+}
+
+fn deduplicated(deduplicate: &Deduplicate, keys: &str) -> String {
+    let (within, time) = (millis(deduplicate.within), deduplicate.time.as_str());
+    match deduplicate.keep {
+        Keep::First => format!("passes the first record for every {keys}, and drops others for {within} of {time}"),
+        Keep::Last => format!(
+            "passes records for every {keys}, but for those older than one that passed, which is remembered for {within} \
+             of {time}"
+        ),
     }
 }
 

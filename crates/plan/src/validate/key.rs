@@ -4,7 +4,7 @@ use super::declared::Declared;
 use super::problems::Problems;
 use super::reference::Upstream;
 use super::scope::Scope;
-use crate::{Column, FlatMap, InputKey, Operator, OperatorKind, Plan, Projection};
+use crate::{Column, Deduplicate, FlatMap, InputKey, Operator, OperatorKind, Plan, Previous, Projection};
 
 /// What is known about the key of the records at one place.
 #[derive(Clone, Debug)]
@@ -67,7 +67,12 @@ impl RecordKey {
         match &operator.kind {
             OperatorKind::Group(group) => return Self::of_group(&group.keys, operator),
             OperatorKind::Window(window) => return Self::of_group(&window.keys, operator),
-            OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::FlatMap(_) | OperatorKind::Join(_) => {}
+            OperatorKind::Deduplicate(Deduplicate { keys, .. }) | OperatorKind::Previous(Previous { keys, .. })
+                if !self.covers(keys) =>
+            {
+                return Self::of_cut(keys, operator);
+            }
+            _ => {}
         }
         let Self::Of(key) = self else { return self.clone() };
         let pass = |projection: &Projection, at: usize| match projection.columns[at] {
@@ -75,7 +80,8 @@ impl RecordKey {
             Column::Computed(_) => None,
         };
         let origins = match &operator.kind {
-            OperatorKind::Filter(_) => return self.clone(),
+            OperatorKind::Filter(_) | OperatorKind::Deduplicate(_) => return self.clone(),
+            OperatorKind::Previous(previous) => [key.origins.clone(), vec![None; previous.fields.len()]].concat(),
             OperatorKind::Map(map) => (0..map.columns.len()).map(|at| pass(map, at)).collect(),
             OperatorKind::FlatMap(FlatMap::Explode(explode)) => {
                 let added = operator.output.len() + 1 - key.origins.len();
@@ -102,6 +108,15 @@ impl RecordKey {
             names: key.names.clone(),
             origins,
         })
+    }
+
+    /// Rows that changed partitions before a step that passes them on carry its key.
+    fn of_cut(keys: &[usize], operator: &Operator) -> Self {
+        let names = keys
+            .iter()
+            .map(|position| operator.output[*position].name.clone())
+            .collect();
+        Self::Of(KeyFields::new(names, keys, operator.output.len()))
     }
 
     /// Results of a group carry its key, whose fields stand first.

@@ -4,7 +4,7 @@ use super::declared::{Body, Declared, Step};
 use super::key::RecordKey;
 use super::problems::Problems;
 use super::scope::{Scope, Unique};
-use super::{flat_map, group, join, map, window};
+use super::{flat_map, group, join, keyed_state, map, window};
 use crate::{FieldType, Fields, Filter, Operator, OperatorKind, OperatorName};
 
 /// What a step became: None where it is broken, with the fields that come out as far as they are known.
@@ -32,7 +32,7 @@ pub(super) fn check(
         let Some((path, body)) = &step.body else {
             problems.add(
                 &step.path,
-                "set exactly one of filter, map, flatMap, groupBy, window and join",
+                "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous",
             );
             key = RecordKey::Broken;
             continue;
@@ -77,6 +77,8 @@ fn check_body(path: &str, body: Body, input: &Scope, key: &RecordKey, problems: 
         Body::GroupBy(spec) => group::check(path, spec, input, key, problems),
         Body::Window(spec) => window::check(path, spec, input, key, problems),
         Body::Join(spec) => join::check(path, spec, input, problems),
+        Body::Deduplicate(spec) => keyed_state::check_deduplicate(path, spec, input, key, problems),
+        Body::Previous(spec) => keyed_state::check_previous(path, spec, input, key, problems),
     }
 }
 
@@ -96,7 +98,7 @@ fn check_results(declared: &Declared, results: &Scope, last: &Step, problems: &m
     let passes_bytes = declared
         .steps
         .iter()
-        .all(|step| matches!(step.body, Some((_, Body::Filter(_)))));
+        .all(|step| matches!(step.body, Some((_, Body::Filter(_) | Body::Deduplicate(_)))));
     if passes_bytes {
         return;
     }
