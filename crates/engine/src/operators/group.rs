@@ -71,7 +71,7 @@ impl Keyed for GroupOperator {
         _now: Now,
         faults: &mut Vec<(usize, Fault)>,
     ) -> Option<Made> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let inputs = self.layout.inputs(batch, arguments);
         let mut results = self.layout.result_builders(batch.len());
         if self.groups.has_room(&inputs, batch.len()) {
             self.groups.add_and_emit(&inputs, batch.len(), &mut results);

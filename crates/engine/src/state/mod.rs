@@ -7,7 +7,11 @@ mod columns;
 
 mod groups;
 
+mod item;
+
 mod keys;
+
+mod members;
 
 mod shape;
 
@@ -18,7 +22,9 @@ mod view;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use columns::{Built, ColumnBuilder};
+pub(crate) use columns::{Built, ColumnBuilder, ListColumn};
 pub(crate) use groups::{Groups, Inputs, Layout};
+pub(crate) use item::{Item, Kept, width};
+pub(crate) use members::Members;
 pub(crate) use shape::{save_shape, saved_shape};
 pub(crate) use view::{Rows, Values, View};
