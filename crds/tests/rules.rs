@@ -90,6 +90,21 @@ fn what_is_right_passes() {
             "/schema/fields",
             json!([{"name": "d", "type": "decimal", "precision": 5, "scale": 2}]),
         ),
+        with(
+            pipeline(),
+            "/operators",
+            aggregate(json!({"function": "approxPercentile", "expression": "a", "percentile": 0.95, "where": "a > 1"})),
+        ),
+        with(
+            pipeline(),
+            "/operators",
+            aggregate(json!({"function": "topN", "expression": "a", "by": "b", "limit": 3, "distinct": false})),
+        ),
+        with(
+            pipeline(),
+            "/operators",
+            aggregate(json!({"function": "collectList", "expression": "a", "limit": 3, "distinct": true})),
+        ),
         with(pipeline(), "/scaling", json!({"max": 1, "target": {"lagSeconds": 30}})),
         with(
             pipeline(),
@@ -104,6 +119,16 @@ fn what_is_right_passes() {
         );
     }
     assert_eq!(refused("windowaggregations.yaml", aggregation()), Vec::<String>::new());
+}
+
+const PERCENTILE: &str = "percentile goes with approxPercentile, which needs it";
+const LIMIT: &str = "limit goes with collectList and topN, which need it";
+const DISTINCT: &str = "distinct goes with count of an expression, sum, avg, stddev, variance and collectList";
+
+/// A groupBy with one aggregate.
+fn aggregate(mut aggregate: Value) -> Value {
+    aggregate["name"] = json!("n");
+    json!([{"name": "x", "groupBy": {"keys": ["a"], "aggregates": [aggregate]}}])
 }
 
 /// A change of [`pipeline`] and the message of the rule that refuses it.
@@ -153,6 +178,41 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             "/operators",
             operators(json!({"groupBy": {"keys": ["a"], "aggregates": [{"name": "s", "function": "sum"}]}})),
             "every function but count needs an expression",
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "approxPercentile", "expression": "a"})),
+            PERCENTILE,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "sum", "expression": "a", "percentile": 0.5})),
+            PERCENTILE,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "topN", "expression": "a"})),
+            LIMIT,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "sum", "expression": "a", "limit": 3})),
+            LIMIT,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "collectList", "expression": "a", "limit": 3, "by": "b"})),
+            "by goes with topN",
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "max", "expression": "a", "distinct": true})),
+            DISTINCT,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "count", "distinct": true})),
+            DISTINCT,
         ),
         (
             "/schema/fields",

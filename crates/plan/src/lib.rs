@@ -24,7 +24,7 @@ mod walk;
 mod window;
 mod workload;
 
-pub use aggregates::{Aggregate, AggregateFunction};
+pub use aggregates::{Aggregate, AggregateFunction, Percentile};
 pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};

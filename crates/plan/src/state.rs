@@ -110,11 +110,16 @@ pub fn shape(window: Option<Tumbling>, keys: &[usize], aggregates: &[Aggregate],
         format!("key {}: {} {}", at + 1, field.name, field.field_type)
     };
     let aggregate = |(at, aggregate): (usize, &Aggregate)| {
-        let argument = aggregate.argument.as_ref();
-        let argument = argument.map(|argument| format!("{} {}", argument.text, argument.field_type));
+        let call = aggregate.call(|expression| format!("{} {}", expression.text, expression.field_type));
+        let call = if call.is_empty() { "records" } else { &call };
         let (function, result) = (aggregate.function.as_str(), &aggregate.result);
-        let argument = argument.as_deref().unwrap_or("records");
-        format!("aggregate {}: {function}({argument}) {result}", at + 1)
+        let predicate = aggregate.predicate.as_ref();
+        let predicate = predicate.map(|predicate| format!(" where {}", predicate.text));
+        format!(
+            "aggregate {}: {function}({call}) {result}{}",
+            at + 1,
+            predicate.unwrap_or_default()
+        )
     };
     let keys = keys.iter().enumerate().map(key);
     let aggregates = aggregates.iter().enumerate().map(aggregate);

@@ -1,6 +1,6 @@
 //! Ways to look at a plan from outside: the fields between operators, and all expressions of one.
 
-use crate::{Column, Expression, Fields, FlatMap, Operator, OperatorKind, Plan, Projection, Table};
+use crate::{Aggregate, Column, Expression, Fields, FlatMap, Operator, OperatorKind, Plan, Projection, Table};
 
 impl Plan {
     /// Fields that come into the operator at `position`.
@@ -43,15 +43,11 @@ pub fn visit_expressions<'a>(kind: &'a OperatorKind, visit: &mut dyn FnMut(&'a E
                 visit_projection(&output.projection, visit);
             }
         }
-        OperatorKind::Group(group) => group
-            .aggregates
-            .iter()
-            .filter_map(|a| a.argument.as_ref())
-            .for_each(visit),
+        OperatorKind::Group(group) => group.aggregates.iter().flat_map(Aggregate::expressions).for_each(visit),
         OperatorKind::Window(window) => window
             .aggregates
             .iter()
-            .filter_map(|a| a.argument.as_ref())
+            .flat_map(Aggregate::expressions)
             .for_each(visit),
     }
 }

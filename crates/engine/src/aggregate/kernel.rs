@@ -7,7 +7,7 @@ use arrow::buffer::NullBuffer;
 
 use crate::aggregate::Peak;
 use crate::state::codec::{CodecError, Reader};
-use crate::state::{Built, ColumnBuilder, Rows};
+use crate::state::{Built, ColumnBuilder, Item, Rows, View};
 
 /// Values by group number.
 pub(super) trait State {
@@ -106,6 +106,58 @@ impl<'a> Source for &'a StringArray {
 
     fn nulls(&self) -> Option<&NullBuffer> {
         Array::nulls(*self)
+    }
+}
+
+/// Values of any type.
+impl<'a> Source for View<'a> {
+    type Value = Item<'a>;
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> Item<'a> {
+        self.item(row)
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.nulls
+    }
+}
+
+/// Values with the event times of their rows.
+pub(super) struct Timed<'a> {
+    pub(super) values: View<'a>,
+    pub(super) times: &'a [i64],
+}
+
+impl<'a> Source for Timed<'a> {
+    type Value = (Item<'a>, i64);
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> (Item<'a>, i64) {
+        (self.values.item(row), self.times[row])
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.values.nulls
+    }
+}
+
+/// Values with what they are ordered by, which is null only where the value is.
+pub(super) struct Ranked<'a> {
+    pub(super) values: View<'a>,
+    pub(super) by: View<'a>,
+}
+
+impl<'a> Source for Ranked<'a> {
+    type Value = (Item<'a>, Item<'a>);
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> (Item<'a>, Item<'a>) {
+        (self.values.item(row), self.by.item(row))
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.values.nulls
     }
 }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use millrace_plan::{Aggregate, Deduplicate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Previous, Window};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{is_null, not, nullif};
+use millrace_plan::{
+    Aggregate, Deduplicate, Explode, Expression, Fields, FlatMap, Group, OperatorKind, Plan, Previous, Window,
+};
 
 use crate::chain::flow::Flow;
-use crate::expr::Computed;
+use crate::expr::{Computed, Failure, is_true};
 use crate::operators::deduplicate::DeduplicateOperator;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
@@ -41,9 +44,18 @@ pub(super) enum Step {
 /// The bytes of a plan's tables, by the position of the operator that joins each ([`Plan::tables`]).
 pub type Tables = BTreeMap<usize, Vec<u8>>;
 
-/// The compiled arguments of aggregates; None counts rows.
+/// The compiled arguments of aggregates.
 #[derive(Debug)]
-pub(super) struct Arguments(Vec<Option<Computed>>);
+pub(super) struct Arguments(Vec<Argument>);
+
+/// Those of one aggregate.
+#[derive(Debug)]
+struct Argument {
+    /// None counts rows.
+    values: Option<Computed>,
+    by: Option<Computed>,
+    predicate: Option<Computed>,
+}
 
 impl Program {
     /// Compiles all expressions of a plan without tables. Fails only where plan and engine disagree, which is a bug.
@@ -111,33 +123,74 @@ impl Step {
 
 impl Arguments {
     fn compile(aggregates: &[Aggregate], input: &Fields) -> Result<Self, String> {
-        let compile = |aggregate: &Aggregate| {
-            aggregate
-                .argument
+        let computed = |expression: &Option<Expression>| {
+            let compiled = expression
                 .as_ref()
-                .map(|argument| Computed::compile(argument, input))
-                .transpose()
+                .map(|expression| Computed::compile(expression, input));
+            compiled.transpose()
+        };
+        let compile = |aggregate: &Aggregate| {
+            Ok(Argument {
+                values: computed(&aggregate.argument)?,
+                by: computed(&aggregate.by)?,
+                predicate: computed(&aggregate.predicate)?,
+            })
         };
         aggregates.iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Evaluates all arguments; rows on which one fails are reported and left out of everything returned.
+    /// Evaluates all arguments, for each aggregate what it is computed over and, if there is such, what it is ordered by;
+    /// rows on which one fails are reported and left out of everything returned.
     pub(super) fn evaluate(&self, flow: &Flow, fallen: &mut Vec<Fallen>) -> (Flow, Vec<Option<ArrayRef>>) {
-        let mut failures = Vec::new();
-        let mut evaluate = |argument: &Option<Computed>| {
-            let evaluated = argument.as_ref()?.evaluate(&flow.batch.columns);
-            failures.extend(evaluated.failures);
-            Some(evaluated.values)
-        };
-        let values: Vec<Option<ArrayRef>> = self.0.iter().map(&mut evaluate).collect();
+        let (mut failures, mut columns) = (Vec::new(), Vec::new());
+        for argument in &self.0 {
+            argument.evaluate(&flow.batch.columns, &mut failures, &mut columns);
+        }
         let survivors = Survivors::of(flow.batch.len(), failures, fallen);
-        let values = values
+        let columns = columns
             .iter()
-            .map(|values| values.as_ref().map(|values| survivors.column(values)))
+            .map(|values: &Option<ArrayRef>| values.as_ref().map(|values| survivors.column(values)))
             .collect();
         (
             flow.became(survivors.batch(flow.batch.clone()), survivors.mask()),
-            values,
+            columns,
         )
+    }
+}
+
+impl Argument {
+    /// Rows that take no part are null in the first column, and do not fail.
+    fn evaluate(&self, batch: &RecordBatch, failures: &mut Vec<Failure>, columns: &mut Vec<Option<ArrayRef>>) {
+        let predicate = self.predicate.as_ref().map(|predicate| {
+            let evaluated = predicate.evaluate(batch);
+            failures.extend(evaluated.failures);
+            evaluated.values
+        });
+        let takes_part = predicate.as_ref().map(is_true);
+        let mut evaluate = |computed: &Computed| {
+            let evaluated = computed.evaluate(batch);
+            let counts = |failure: &Failure| takes_part.as_ref().is_none_or(|mask| mask.value(failure.row));
+            failures.extend(evaluated.failures.into_iter().filter(counts));
+            evaluated.values
+        };
+        let by = self.by.as_ref().map(&mut evaluate);
+        let mut values = match &self.values {
+            Some(values) => Some(evaluate(values)),
+            // Of rows that are counted something must be null.
+            None => predicate,
+        };
+        let leave_out = |values: &mut Option<ArrayRef>, rows: BooleanArray| {
+            *values = values
+                .take()
+                .map(|values| nullif(&values, &rows).expect("both are as long as the batch"));
+        };
+        if let Some(mask) = &takes_part {
+            leave_out(&mut values, not(mask).expect("a mask can be turned round"));
+        }
+        if let Some(by) = &by {
+            leave_out(&mut values, is_null(by).expect("every column can be asked for nulls"));
+        }
+        columns.push(values);
+        columns.extend(by.map(Some));
     }
 }

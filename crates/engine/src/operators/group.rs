@@ -60,7 +60,7 @@ impl Keyed for GroupOperator {
         now: Now,
         faults: &mut Vec<(usize, Fault)>,
     ) -> Option<Made> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let inputs = self.layout.inputs(batch, arguments);
         let mut results = self.layout.result_builders(batch.len());
         let accepted = self.groups.add(&inputs, batch, now, &mut results);
         if let Kept::For(ttl, groups) = &mut self.groups {

@@ -28,7 +28,8 @@ use crate::expr::Failure;
 ///
 /// What it returns and whom it rejects must not depend on how the input is cut into batches.
 pub(crate) trait Keyed: Send {
-    /// Takes rows in, then lets time come as far as `now`. `arguments[i]` belongs to the aggregate `i`; None counts rows.
+    /// Takes rows in, then lets time come as far as `now`. `arguments` are the columns of the aggregates, as
+    /// [`Layout::inputs`](crate::state::Layout::inputs) takes them.
     /// Rows that it cannot take go to `faults` with their position in `batch`, in order, and leave no trace. Called with an
     /// empty batch too, when only time has moved: what that changes is kept only if rows come out. Changes without any must
     /// be such that they come about again, as it is with the removal of what nothing asks for any more.

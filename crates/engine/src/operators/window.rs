@@ -148,7 +148,7 @@ impl Keyed for WindowOperator {
         now: Now,
         faults: &mut Vec<(usize, Fault)>,
     ) -> Option<Made> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let inputs = self.layout.inputs(batch, arguments);
         let mut out = Output::default();
         let mut span = Span::NOWHERE;
         for (row, (time, seen)) in batch.times.iter().zip(&batch.watermarks).enumerate() {

@@ -5,7 +5,8 @@ use std::ops::Range;
 use arrow::array::{ArrayRef, RecordBatch};
 use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Ttl, Tumbling};
 
-use crate::aggregate::{Accumulator, Peak};
+use crate::aggregate::{Accumulator, Argument, Peak};
+use crate::batch::Batch;
 use crate::state::codec::{CodecError, Reader};
 use crate::state::expiring::Entries;
 use crate::state::keys::Keys;
@@ -25,7 +26,7 @@ pub(crate) struct Layout {
 pub(crate) struct Inputs<'a> {
     keys: Vec<View<'a>>,
     /// One for each aggregate.
-    arguments: Vec<View<'a>>,
+    arguments: Vec<Argument<'a>>,
     peaks: Vec<Peak>,
 }
 
@@ -53,14 +54,31 @@ impl Layout {
         self
     }
 
-    /// `arguments` are those of the aggregates, evaluated over `columns`; None for `count` of rows.
-    pub(crate) fn inputs<'a>(&self, columns: &'a RecordBatch, arguments: &'a [Option<ArrayRef>]) -> Inputs<'a> {
-        let keys = self.keys.iter().map(|key| View::of(columns.column(*key))).collect();
-        let view = |argument: &'a Option<ArrayRef>| argument.as_ref().map_or(View::ROWS, View::of);
-        let arguments: Vec<_> = arguments.iter().map(view).collect();
-        let peak = |(aggregate, view): (&Aggregate, &View<'_>)| match aggregate.function {
-            AggregateFunction::Sum | AggregateFunction::Avg | AggregateFunction::Stddev => Peak::of(*view),
-            AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max => Peak::Unknown,
+    /// `arguments` are the columns that the aggregates read, evaluated over `batch`: for each aggregate its argument (None
+    /// for `count` of rows), and if it has one, what it is ordered by.
+    pub(crate) fn inputs<'a>(&self, batch: &'a Batch, arguments: &'a [Option<ArrayRef>]) -> Inputs<'a> {
+        let keys = self
+            .keys
+            .iter()
+            .map(|key| View::of(batch.columns.column(*key)))
+            .collect();
+        let mut columns = arguments.iter();
+        let mut view = || {
+            let column = columns.next().expect("every aggregate has its columns");
+            column.as_ref().map_or(View::ROWS, View::of)
+        };
+        let argument = |aggregate: &Aggregate| {
+            let values = view();
+            Argument {
+                values,
+                by: if aggregate.by.is_some() { view() } else { values },
+                times: &batch.times,
+            }
+        };
+        let arguments: Vec<_> = self.aggregates.iter().map(argument).collect();
+        let peak = |(aggregate, argument): (&Aggregate, &Argument<'_>)| match needs_peak(aggregate.function) {
+            true => Peak::of(argument.values),
+            false => Peak::Unknown,
         };
         let peaks = self.aggregates.iter().zip(&arguments).map(peak).collect();
         Inputs { keys, arguments, peaks }
@@ -86,8 +104,15 @@ impl Layout {
 
     /// Says that a row would have made this aggregate overflow.
     pub(crate) fn overflow(&self, aggregate: usize) -> String {
-        let Aggregate { name, result, .. } = &self.aggregates[aggregate];
-        format!("with this record `{name}` would leave the range of {result}")
+        let Aggregate {
+            name, result, function, ..
+        } = &self.aggregates[aggregate];
+        match function {
+            AggregateFunction::CollectList { limit } => {
+                format!("with this record `{name}` would have more than {limit} values")
+            }
+            _ => format!("with this record `{name}` would leave the range of {result}"),
+        }
     }
 
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
@@ -104,6 +129,28 @@ impl Inputs<'_> {
     /// The key fields.
     pub(crate) fn keys(&self) -> &[View<'_>] {
         &self.keys
+    }
+}
+
+/// Whether the function's [`Accumulator::has_room`] asks how large values are.
+fn needs_peak(function: AggregateFunction) -> bool {
+    match function {
+        AggregateFunction::Sum
+        | AggregateFunction::Avg
+        | AggregateFunction::Stddev
+        | AggregateFunction::StddevPop
+        | AggregateFunction::Variance
+        | AggregateFunction::VariancePop
+        | AggregateFunction::ApproxPercentile(_) => true,
+        AggregateFunction::Count
+        | AggregateFunction::Min
+        | AggregateFunction::Max
+        | AggregateFunction::First
+        | AggregateFunction::Last
+        | AggregateFunction::CountDistinct
+        | AggregateFunction::ApproxCountDistinct
+        | AggregateFunction::CollectList { .. }
+        | AggregateFunction::Top { .. } => false,
     }
 }
 

@@ -261,6 +261,7 @@ pub(crate) fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), Co
             ColumnBuilder::Decimal(builder) => builder.append_value(reader.get()?),
             ColumnBuilder::String(builder) => builder.append_value(reader.text()?),
             ColumnBuilder::Timestamp(builder) => builder.append_value(reader.get()?),
+            ColumnBuilder::List(_) => unreachable!("the plan refuses lists as keys"),
         }
     }
     reader.end()

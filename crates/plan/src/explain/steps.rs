@@ -152,10 +152,14 @@ fn columns(projection: &Projection, output: &Fields, input: &Fields) -> String {
 
 fn aggregates(aggregates: &[Aggregate]) -> String {
     let aggregate = |aggregate: &Aggregate| {
-        let function = aggregate.function.as_str();
-        match &aggregate.argument {
-            Some(argument) => format!("{} = {function}({})", aggregate.name, one_line(&argument.text)),
-            None => format!("{} = {function}", aggregate.name),
+        let (name, function) = (&aggregate.name, aggregate.function.as_str());
+        let call = match aggregate.call(|expression| one_line(&expression.text)) {
+            nothing if nothing.is_empty() => format!("{name} = {function}"),
+            call => format!("{name} = {function}({call})"),
+        };
+        match &aggregate.predicate {
+            Some(predicate) => format!("{call} where {}", one_line(&predicate.text)),
+            None => call,
         }
     };
     aggregates.iter().map(aggregate).collect::<Vec<_>>().join(", ")

@@ -5,7 +5,7 @@ use super::key::RecordKey;
 use super::problems::Problems;
 use super::scope::{Scope, Unique};
 use super::{flat_map, group, join, keyed_state, map, window};
-use crate::{FieldType, Fields, Filter, Operator, OperatorKind, OperatorName};
+use crate::{Field, FieldType, Fields, Filter, ItemKind, Operator, OperatorKind, OperatorName};
 
 /// What a step became: None where it is broken, with the fields that come out as far as they are known.
 pub(super) struct Checked {
@@ -93,7 +93,7 @@ fn finished(name: Option<OperatorName>, kind: Option<OperatorKind>, output: &Sco
     })
 }
 
-/// Results are flat JSON objects, unless they are the bytes of the input.
+/// Results are flat JSON objects whose arrays hold scalars, unless they are the bytes of the input.
 fn check_results(declared: &Declared, results: &Scope, last: &Step, problems: &mut Problems) {
     let passes_bytes = declared
         .steps
@@ -102,13 +102,10 @@ fn check_results(declared: &Declared, results: &Scope, last: &Step, problems: &m
     if passes_bytes {
         return;
     }
-    let arrays = results
-        .fields
-        .iter()
-        .filter(|field| matches!(field.field_type, FieldType::Array(_)));
-    for array in arrays {
+    let of_objects = |field: &&Field| matches!(&field.field_type, FieldType::Array(item) if matches!(item.kind, ItemKind::Object(_)));
+    for array in results.fields.iter().filter(of_objects) {
         let text = format!(
-            "array `{}` cannot be written into results; explode it with flatMap, or drop it in a map",
+            "array of objects `{}` cannot be written into results; explode it with flatMap, or drop it in a map",
             array.name
         );
         problems.add(&last.path, text);
