@@ -59,7 +59,9 @@ pub use source::{
 };
 pub use status::{CheckpointStatus, ConditionType, LagStatus, PipelineStatus, ThroughputStatus};
 pub use stream_pipeline::{StreamPipeline, StreamPipelineSpec};
-pub use window::{TumblingSpec, WindowSpec};
+pub use window::{
+    EmitEarlySpec, EmitOnCloseSpec, EmitOnUpdateSpec, EmitSpec, SessionSpec, SlidingSpec, TumblingSpec, WindowSpec,
+};
 pub use window_aggregation::{WindowAggregation, WindowAggregationSpec};
 
 /// API group of both kinds.

@@ -95,8 +95,9 @@ impl Chain {
         };
         self.ended |= ended;
         let mut flow = Flow::of_records(self.decode(records, effects));
+        let mut now = self.now();
         for position in program.plan().operators_of(self.stage) {
-            flow = self.apply(position, &program.steps[position], flow, ended, effects);
+            flow = self.apply(position, &program.steps[position], flow, (&mut now, ended), effects);
             effects.passed[position] += flow.batch.len() as u64;
         }
         self.emitter.emit(&flow, records, effects);
@@ -138,7 +139,21 @@ impl Chain {
         }
     }
 
-    fn apply(&mut self, position: usize, step: &Step, flow: Flow, ended: bool, effects: &mut Effects) -> Flow {
+    fn now(&self) -> Now {
+        Now {
+            watermark: self.time.watermark(),
+            clock: self.clock,
+        }
+    }
+
+    fn apply(
+        &mut self,
+        position: usize,
+        step: &Step,
+        flow: Flow,
+        (now, ended): (&mut Now, bool),
+        effects: &mut Effects,
+    ) -> Flow {
         let mut fallen = Vec::new();
         let out = match step {
             Step::Filter(predicate) => {
@@ -156,9 +171,9 @@ impl Chain {
             Step::Join(join) => flow.picked(join.apply(&flow.batch)),
             Step::Group { arguments, .. } | Step::Window { arguments, .. } => {
                 let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
-                self.keyed(position, input, &arguments, ended, effects)
+                self.keyed(position, input, &arguments, (now, ended), effects)
             }
-            Step::Deduplicate(_) | Step::Previous(_) => self.keyed(position, flow.clone(), &[], ended, effects),
+            Step::Deduplicate(_) | Step::Previous(_) => self.keyed(position, flow.clone(), &[], (now, ended), effects),
         };
         for fall in fallen {
             self.rejecter
@@ -172,20 +187,14 @@ impl Chain {
         position: usize,
         flow: Flow,
         arguments: &[Option<ArrayRef>],
-        ended: bool,
+        (now, ended): (&mut Now, bool),
         effects: &mut Effects,
     ) -> Flow {
-        let now = Now {
-            watermark: self.time.watermark(),
-            clock: self.clock,
-        };
         let keyed = self.states[position].as_mut().expect("steps with a key remember");
         let mut faults = Vec::new();
-        // Rows of a step before that ended go on as any others.
-        let made = match ended && flow.batch.len() == 0 {
-            true => keyed.finish(),
-            false => keyed.step(&flow.batch, arguments, now, &mut faults),
-        };
+        let made = keyed.step(&flow.batch, arguments, *now, &mut faults);
+        let last = if ended { keyed.finish() } else { None };
+        now.watermark = keyed.watermark_behind(*now);
         for (row, fault) in faults {
             let (reason, message) = match &fault {
                 Fault::Late => (Reason::Late, "the record came after its window was closed"),
@@ -195,12 +204,25 @@ impl Chain {
                 .reject(position, &flow.batch, row, reason, message, effects);
         }
         effects.expired[position] += keyed.take_expired();
-        effects.changed |= made.as_ref().is_some_and(|made| !made.is_empty());
-        match made {
+        let rows = |made: &Option<Made>| made.as_ref().is_some_and(|made| !made.is_empty());
+        effects.changed |= rows(&made) || rows(&last);
+        let mut out = |made| match made {
             Some(Made::Results(batch)) => self.emitter.keyed(position, batch, effects),
             Some(Made::Picked(picked)) => flow.picked(picked),
             None => Flow::empty(self.program.plan().fields_out_of(position)),
-        }
+        };
+        let made = out(made);
+        made.then(out(last))
+    }
+
+    /// How far time has come for the results: what is still to come lies after that.
+    pub fn watermark_of_results(&self) -> i64 {
+        let keyed = self.states.iter().flatten();
+        let behind = |now, keyed: &Box<dyn Keyed>| Now {
+            watermark: keyed.watermark_behind(now),
+            ..now
+        };
+        keyed.fold(self.now(), behind).watermark
     }
 
     /// The partition's watermark, or None before the first record.
@@ -208,12 +230,12 @@ impl Chain {
         Some(self.time.watermark()).filter(|watermark| *watermark != Watermark::NONE)
     }
 
-    /// What the next stage is to know of event time here: the watermark, which is as late as can be once the input has
+    /// What the next stage is to know of event time here: the watermark of the results, which is as late as can be once the input has
     /// ended. None: there is no next stage.
     pub fn says(&self) -> Option<Option<i64>> {
         let says = match self.ended {
             true => Some(i64::MAX),
-            false => self.watermark(),
+            false => Some(self.watermark_of_results()).filter(|watermark| *watermark != Watermark::NONE),
         };
         (self.stage + 1 < self.program.plan().stages()).then_some(says)
     }

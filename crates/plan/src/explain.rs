@@ -2,15 +2,14 @@
 
 mod numbers;
 mod steps;
+mod window;
 mod workload;
 
 use std::fmt::Write;
 
 pub use self::numbers::count;
 use self::numbers::{duration, millis};
-use crate::{
-    Field, OperatorKind, Plan, Previous, Sasl, Security, Start, TimeDomain, TimeOrigin, TimeUnit, Topic, Ttl, Window,
-};
+use crate::{Field, OperatorKind, Plan, Previous, Sasl, Security, Start, TimeDomain, TimeOrigin, TimeUnit, Topic, Ttl};
 
 /// Says where a plan reads and writes, what every step does, what is remembered and what happens to bad and late records.
 /// Every line ends in a line break.
@@ -197,11 +196,12 @@ fn state(plan: &Plan, text: &mut String) {
                 format!("{name} remembers the time of one record for every {keys}, until {passed}")
             }
             OperatorKind::Window(window) => {
-                let until = forgotten(plan, window);
+                let until = window::forgotten(plan, window);
                 format!(
-                    "{} remembers one row for every {} and window; {until}",
+                    "{} remembers one row for every {} and {}; {until}",
                     operator.name,
-                    keys(&window.keys)
+                    keys(&window.keys),
+                    window::remembered(window)
                 )
             }
             _ => continue,
@@ -237,17 +237,6 @@ fn kept(ttl: Option<Ttl>) -> String {
 
 fn passed(length: i64, time: TimeDomain) -> String {
     format!("{} of {} have passed", millis(length), time.as_str())
-}
-
-fn forgotten(plan: &Plan, window: &Window) -> String {
-    let waits = plan.event_time.max_out_of_orderness + window.allowed_lateness;
-    match waits {
-        0 => "a window is forgotten when a record at or after its end arrives".to_owned(),
-        waits => format!(
-            "a window is forgotten when a record {} or more after its end arrives",
-            millis(waits)
-        ),
-    }
 }
 
 fn writes(plan: &Plan, text: &mut String) {

@@ -43,7 +43,7 @@ pub use state::{LostState, OperatorState, difference, shape};
 pub use suggest::closest;
 pub use validate::{parse_duration, validate};
 pub use walk::visit_expressions;
-pub use window::{Tumbling, Window};
+pub use window::{Emit, Session, Sliding, Tumbling, Window, WindowKind};
 pub use workload::{Resources, Scaling, ScalingTarget, Storage, Workload};
 
 use std::time::Duration;

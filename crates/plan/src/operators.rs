@@ -100,7 +100,8 @@ impl OperatorKind {
     /// Whether results depend on the wall clock.
     pub(crate) fn needs_clock(&self) -> bool {
         let time = match self {
-            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) | Self::Window(_) => None,
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
+            Self::Window(window) => Some(window.time),
             Self::Group(Group { ttl, .. }) | Self::Previous(Previous { ttl, .. }) => ttl.map(|ttl| ttl.time),
             Self::Deduplicate(deduplicate) => Some(deduplicate.time),
         };

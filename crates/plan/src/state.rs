@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Aggregate, Deduplicate, Fields, Keep, OperatorKind, OperatorName, Plan, Previous, Tumbling};
+use crate::{Aggregate, Deduplicate, Fields, Keep, OperatorKind, OperatorName, Plan, Previous, Window};
 
 /// One operator that remembers something, and what its state means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Plan {
                         .chain(kept)
                         .collect()
                 }
-                OperatorKind::Window(window) => shape(Some(window.tumbling), &window.keys, &window.aggregates, input),
+                OperatorKind::Window(window) => shape(Some(window), &window.keys, &window.aggregates, input),
                 OperatorKind::Deduplicate(deduplicate) => deduplicate.shape(input),
                 OperatorKind::Previous(previous) => previous.shape(input),
                 _ => return None,
@@ -103,8 +103,8 @@ impl OperatorKind {
 }
 
 /// The lines that say what state of an aggregation means; see [`OperatorState::shape`].
-pub fn shape(window: Option<Tumbling>, keys: &[usize], aggregates: &[Aggregate], input: &Fields) -> Vec<String> {
-    let window = window.map(|Tumbling { size, offset }| format!("window: tumbling, {size} ms, offset {offset} ms"));
+pub fn shape(window: Option<&Window>, keys: &[usize], aggregates: &[Aggregate], input: &Fields) -> Vec<String> {
+    let window = window.map(Window::shape);
     let key = |(at, key): (usize, &usize)| {
         let field = &input[*key];
         format!("key {}: {} {}", at + 1, field.name, field.field_type)

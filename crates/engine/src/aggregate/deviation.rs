@@ -209,7 +209,7 @@ impl State for Deviation {
         }
     }
 
-    fn has_room(&mut self, peak: Peak, _rows: usize) -> bool {
+    fn has_room(&mut self, peak: Peak, _rows: usize, _panes: usize) -> bool {
         if peak.is_tame() && !self.tame {
             // Tame means and values add at most (2e100)^2 a row: never more than another 1e220 in 2^63 rows.
             let near = |group: usize| self.means[group].abs() <= TAME && self.squares[group] <= 1e220;

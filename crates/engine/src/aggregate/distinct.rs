@@ -83,7 +83,10 @@ impl Distinct {
             };
             self.gathered.fold(argument, one);
         }
-        if plain.merge(&self.gathered, std::iter::once((into as usize, 0))).is_some() {
+        if plain
+            .merge(&self.gathered, std::iter::once((into as usize, 0)))
+            .is_some()
+        {
             return false;
         }
         for row in 0..count {

@@ -26,7 +26,7 @@ pub(super) trait State {
     fn save(&self, out: &mut Vec<u8>);
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError>;
     /// See [`Accumulator::has_room`](super::Accumulator::has_room). As it is: cannot overflow at all.
-    fn has_room(&mut self, _peak: Peak, _rows: usize) -> bool {
+    fn has_room(&mut self, _peak: Peak, _rows: usize, _panes: usize) -> bool {
         true
     }
 }

@@ -119,8 +119,8 @@ impl State for List {
         Ok(())
     }
 
-    fn has_room(&mut self, _peak: Peak, rows: usize) -> bool {
-        let limit = self.limit as usize;
+    fn has_room(&mut self, _peak: Peak, rows: usize, panes: usize) -> bool {
+        let limit = self.limit as usize / panes;
         if self.longest.saturating_add(rows) > limit {
             self.longest = self.exact_longest();
         }

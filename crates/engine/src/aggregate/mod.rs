@@ -73,9 +73,10 @@ impl Accumulator {
         }
     }
 
-    /// Whether `rows` values of at most this magnitude can be folded in, whatever they are. False: ask for each row.
-    pub(crate) fn has_room(&mut self, peak: Peak, rows: usize) -> bool {
-        self.plain.has_room(peak, rows)
+    /// Whether `rows` values of at most this magnitude can be folded in, whatever they are, so that even `panes`
+    /// accumulators that each have said so can be merged in any order. False: ask for each row.
+    pub(crate) fn has_room(&mut self, peak: Peak, rows: usize, panes: usize) -> bool {
+        self.plain.has_room(peak, rows, panes)
     }
 
     /// Whether the value of a row can be folded into a group. None: into a group that does not exist yet.
@@ -123,28 +124,15 @@ impl Accumulator {
         self.plain.append(groups, out);
     }
 
-    /// Folds the groups of `other` into these: its group `n` into `groups[n]`, as if all its rows came after all rows
-    /// here. Returns the first group of `other` that would overflow; groups before it are in, it and later ones not.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for stages that merge what others aggregated before them")
-    )]
-    pub(crate) fn merge(&mut self, other: &Self, groups: &[u32]) -> Option<usize> {
-        let pairs = groups.iter().map(|group| *group as usize).zip(0..);
-        self.merge_pairs(other, pairs)
-    }
-
-    /// Makes the new group `into` what `other` has as its group `from`: to merge into a group that has seen nothing is to
-    /// copy.
-    pub(crate) fn copy(&mut self, into: usize, other: &Self, from: usize) {
-        let full = self.merge_pairs(other, std::iter::once((into, from)));
-        debug_assert_eq!(full, None, "what fits once fits twice");
-    }
-
-    fn merge_pairs(&mut self, other: &Self, mut pairs: impl Iterator<Item = (usize, usize)>) -> Option<usize> {
+    /// Folds groups of `other` into these: its group `from + n` into `groups[n]`, as if all its rows came after all rows
+    /// here. A group that has seen nothing becomes equal to what is folded into it. Returns the first `n` that would
+    /// overflow; groups before it are in, it and later ones not.
+    pub(crate) fn merge(&mut self, other: &Self, from: usize, groups: &[u32]) -> Option<usize> {
+        let pairs = groups.iter().map(|group| *group as usize).zip(from..);
         match (&mut self.distinct, &other.distinct) {
             (None, None) => self.plain.merge(&other.plain, pairs),
             (Some(distinct), Some(other)) => {
+                let mut pairs = pairs;
                 pairs.position(|(into, from)| !distinct.merge(&mut self.plain, into as u32, other, from))
             }
             _ => unreachable!("only equal aggregates are merged"),

@@ -198,8 +198,8 @@ impl Plain {
         }
     }
 
-    pub(super) fn has_room(&mut self, peak: Peak, rows: usize) -> bool {
-        with_state!(self, state => state.has_room(peak, rows))
+    pub(super) fn has_room(&mut self, peak: Peak, rows: usize, panes: usize) -> bool {
+        with_state!(self, state => state.has_room(peak, rows, panes))
     }
 
     pub(super) fn fits(&mut self, argument: Argument<'_>, row: usize, group: Option<u32>) -> bool {

@@ -215,7 +215,7 @@ impl State for Quantile {
         Ok(())
     }
 
-    fn has_room(&mut self, peak: Peak, _rows: usize) -> bool {
+    fn has_room(&mut self, peak: Peak, _rows: usize, _panes: usize) -> bool {
         peak.is_tame()
     }
 }

@@ -172,7 +172,7 @@ fn a_merge_that_overflows_is_refused_and_leaves_no_trace() {
         };
         let (mut left, right) = (one_group(&sum, &[row]), one_group(&sum, &[opposite]));
         let before = result(&sum, &left, 0);
-        assert_eq!(left.merge(&right, &[0]), Some(0), "{}", sum.name);
+        assert_eq!(left.merge(&right, 0, &[0]), Some(0), "{}", sum.name);
         assert_eq!(result(&sum, &left, 0), before);
     }
 }
@@ -229,7 +229,7 @@ proptest! {
             merged.grow(2);
             let mut other = filled(&aggregate, right, &vec![1; right.len()]);
             other.grow(2);
-            prop_assert_eq!(merged.merge(&other, &[1, 0]), None);
+            prop_assert_eq!(merged.merge(&other, 0, &[1, 0]), None);
             prop_assert_eq!(result(&aggregate, &merged, 0), expected, "{}", &aggregate.name);
         }
     }
@@ -253,7 +253,7 @@ proptest! {
                 let batch = testing::batch(&[(Row { whole: Some(1), ..Row::default() }, 0, 0)]);
                 let columns = arguments(&batch, std::slice::from_ref(&aggregate));
                 let argument = argument(&columns, &batch.times);
-                accumulator.has_room(Peak::of(argument.values), 1);
+                accumulator.has_room(Peak::of(argument.values), 1, 1);
                 if accumulator.fits(argument, 0, Some(0)) {
                     accumulator.fold(argument, Rows { rows: None, groups: &[0] });
                 }

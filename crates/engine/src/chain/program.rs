@@ -17,8 +17,7 @@ use crate::operators::group::GroupOperator;
 use crate::operators::join::TableJoin;
 use crate::operators::map::Map;
 use crate::operators::previous::PreviousOperator;
-use crate::operators::window::WindowOperator;
-use crate::operators::{Fallen, Keyed, Survivors};
+use crate::operators::{Fallen, Keyed, Survivors, window};
 
 /// A plan ready to run.
 #[derive(Debug)]
@@ -113,7 +112,7 @@ impl Step {
     pub(super) fn keyed(&self, input: &Fields, output: &Fields) -> Option<Box<dyn Keyed>> {
         match self {
             Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
-            Self::Window { spec, .. } => Some(Box::new(WindowOperator::new(spec, input, output))),
+            Self::Window { spec, .. } => Some(window::operator(spec, input, output)),
             Self::Deduplicate(spec) => Some(Box::new(DeduplicateOperator::new(spec, input))),
             Self::Previous(spec) => Some(Box::new(PreviousOperator::new(spec, input, output))),
             Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } | Self::Join(_) => None,

@@ -2,8 +2,7 @@ use millrace_plan::{AggregateFunction, Group};
 
 use super::*;
 use crate::operators::group::GroupOperator;
-use crate::operators::window::WindowOperator;
-use crate::operators::{Keyed, Now};
+use crate::operators::{Keyed, Now, window as windows};
 use crate::state::testing::{self, Row, Value, aggregate, arguments, first_aggregates, values};
 
 /// Written once, by the first version; never to be written again.
@@ -61,13 +60,13 @@ fn group() -> GroupOperator {
     )
 }
 
-fn window() -> WindowOperator {
+fn window() -> Box<dyn Keyed> {
     let spec = millrace_plan::Window {
         aggregates: first_aggregates(),
         ..testing::window(1_000, 0, 10_000)
     };
     let output = testing::output(&spec.keys, testing::window_fields(), &spec.aggregates);
-    WindowOperator::new(&spec, &testing::input(), &output)
+    windows::operator(&spec, &testing::input(), &output)
 }
 
 /// Two operators that have seen [`rows`].

@@ -44,6 +44,11 @@ pub(crate) trait Keyed: Send {
     fn finish(&mut self) -> Option<Made> {
         None
     }
+    /// How far time has come for what stands behind it, where `now` is how far it has come here: results that are still to
+    /// come lie after that.
+    fn watermark_behind(&self, now: Now) -> i64 {
+        now.watermark
+    }
     /// How much is remembered.
     fn size(&self) -> StateSize;
     /// Entries that were forgotten since the last call, their time being over.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Ttl, Tumbling};
+use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Ttl, Window};
 
 use crate::aggregate::{Accumulator, Argument, Peak};
 use crate::batch::Batch;
@@ -17,17 +17,17 @@ pub(crate) struct Layout {
     /// Positions of the key fields in the input.
     keys: Vec<usize>,
     key_types: Vec<FieldType>,
-    aggregates: Vec<Aggregate>,
+    pub(super) aggregates: Vec<Aggregate>,
     /// What the state means.
     shape: Vec<String>,
 }
 
 /// A batch as groups take it in.
 pub(crate) struct Inputs<'a> {
-    keys: Vec<View<'a>>,
+    pub(crate) keys: Vec<View<'a>>,
     /// One for each aggregate.
-    arguments: Vec<Argument<'a>>,
-    peaks: Vec<Peak>,
+    pub(super) arguments: Vec<Argument<'a>>,
+    pub(super) peaks: Vec<Peak>,
 }
 
 /// Groups, numbered by first arrival, and their accumulators.
@@ -39,7 +39,7 @@ pub(crate) struct Groups {
 }
 
 impl Layout {
-    pub(crate) fn new(window: Option<Tumbling>, keys: &[usize], aggregates: &[Aggregate], input: &Fields) -> Self {
+    pub(crate) fn new(window: Option<&Window>, keys: &[usize], aggregates: &[Aggregate], input: &Fields) -> Self {
         Self {
             keys: keys.to_vec(),
             key_types: keys.iter().map(|key| input[*key].field_type.clone()).collect(),
@@ -87,6 +87,16 @@ impl Layout {
     /// The key columns of a batch.
     pub(crate) fn key_columns(&self, columns: &RecordBatch) -> Vec<ArrayRef> {
         self.keys.iter().map(|key| columns.column(*key).clone()).collect()
+    }
+
+    /// No keys yet.
+    pub(crate) fn keys(&self) -> Keys {
+        Keys::new(self.key_types.clone())
+    }
+
+    /// Keys as [`Keys::save`] wrote them.
+    pub(crate) fn load_keys(&self, reader: &mut Reader<'_>) -> Result<Keys, CodecError> {
+        Keys::load(self.key_types.clone(), reader)
     }
 
     /// Empty columns for the keys.
@@ -174,10 +184,69 @@ impl Groups {
 
     /// Whether any `count` rows of the batch can be added without overflow. False: add them row by row.
     pub(crate) fn has_room(&mut self, inputs: &Inputs<'_>, count: usize) -> bool {
+        self.has_room_among(inputs, count, 1)
+    }
+
+    /// The same, so that `panes` groups of equal keys that each have room can be merged in any order.
+    pub(crate) fn has_room_among(&mut self, inputs: &Inputs<'_>, count: usize, panes: usize) -> bool {
         self.accumulators
             .iter_mut()
             .zip(&inputs.peaks)
-            .all(|(accumulator, peak)| accumulator.has_room(*peak, count))
+            .all(|(accumulator, peak)| accumulator.has_room(*peak, count, panes))
+    }
+
+    /// Whether what is here can be merged with `panes` others of which this is true.
+    pub(crate) fn is_mergeable(&mut self, panes: usize) -> bool {
+        self.accumulators
+            .iter_mut()
+            .all(|accumulator| accumulator.has_room(Peak::Whole(0), 0, panes))
+    }
+
+    /// The groups of the rows that were added last.
+    pub(crate) fn numbers(&self) -> &[u32] {
+        &self.numbers
+    }
+
+    /// The group of a row's key, if there is one.
+    pub(crate) fn find(&mut self, inputs: &Inputs<'_>, row: usize) -> Option<usize> {
+        self.keys.find(&inputs.keys, row).map(|group| group as usize)
+    }
+
+    /// The group here of a key that is a group there, if there is one.
+    pub(crate) fn same(&self, other: &Self, group: usize) -> Option<usize> {
+        self.keys.same(&other.keys, group).map(|group| group as usize)
+    }
+
+    /// Makes the group of a key that is a group there, without rows.
+    pub(crate) fn adopt(&mut self, other: &Self, group: usize) -> usize {
+        let into = self.keys.adopt(&other.keys, group);
+        let groups = self.keys.len();
+        self.accumulators
+            .iter_mut()
+            .for_each(|accumulator| accumulator.grow(groups));
+        into as usize
+    }
+
+    /// Folds one group of `other` into the group of that key here. Returns the aggregate that would overflow; then those
+    /// before it are folded in.
+    pub(crate) fn merge_group(&mut self, other: &Self, group: usize) -> Result<(), usize> {
+        let into = self.adopt(other, group) as u32;
+        let mut aggregates = self.accumulators.iter_mut().zip(&other.accumulators);
+        let overflows =
+            |(accumulator, other): (&mut Accumulator, &Accumulator)| accumulator.merge(other, group, &[into]).is_some();
+        aggregates.position(overflows).map_or(Ok(()), Err)
+    }
+
+    /// Folds all groups of `other` in. Returns an aggregate that would overflow; then only some are folded in.
+    pub(crate) fn merge(&mut self, other: &Self) -> Result<(), usize> {
+        let groups = self.keys.merge(&other.keys);
+        let count = self.keys.len();
+        let mut aggregates = self.accumulators.iter_mut().zip(&other.accumulators);
+        let overflows = |(accumulator, other): (&mut Accumulator, &Accumulator)| {
+            accumulator.grow(count);
+            accumulator.merge(other, 0, &groups).is_some()
+        };
+        aggregates.position(overflows).map_or(Ok(()), Err)
     }
 
     /// Adds rows for which there is room.
@@ -312,7 +381,8 @@ impl Entries for Groups {
 
     fn copy(&mut self, into: usize, other: &Self, from: usize) {
         for (accumulator, other) in self.accumulators.iter_mut().zip(&other.accumulators) {
-            accumulator.copy(into, other, from);
+            let full = accumulator.merge(other, from, &[into as u32]);
+            debug_assert_eq!(full, None, "what fits once fits twice");
         }
     }
 

@@ -104,11 +104,6 @@ impl Keys {
         self.index.renew(key_of(self.form, columns, row, &mut self.scratch))
     }
 
-    /// The group here of a group of `other`, made where needed.
-    pub(crate) fn adopt(&mut self, other: &Self, group: usize) -> u32 {
-        self.index.intern(other.index.get(group))
-    }
-
     /// The group of a row, if there is one.
     pub(crate) fn find(&mut self, columns: &[View<'_>], row: usize) -> Option<u32> {
         self.index.find(key_of(self.form, columns, row, &mut self.scratch))
@@ -120,14 +115,18 @@ impl Keys {
     }
 
     /// Makes groups of the keys that `other` has and this has not; returns the group here of each group there.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for stages that merge what others aggregated before them")
-    )]
     pub(crate) fn merge(&mut self, other: &Self) -> Vec<u32> {
-        (0..other.len())
-            .map(|group| self.index.intern(other.index.get(group)))
-            .collect()
+        (0..other.len()).map(|group| self.adopt(other, group)).collect()
+    }
+
+    /// The group here of a key that is a group there, made where needed.
+    pub(crate) fn adopt(&mut self, other: &Self, group: usize) -> u32 {
+        self.index.intern(other.index.get(group))
+    }
+
+    /// The group here of a key that is a group there, if there is one.
+    pub(crate) fn same(&self, other: &Self, group: usize) -> Option<u32> {
+        self.index.find(other.index.get(group))
     }
 
     /// Appends the keys of `groups`, one column for each key field.

@@ -19,6 +19,8 @@ mod shape;
 
 mod index;
 
+mod places;
+
 mod view;
 
 #[cfg(test)]
@@ -30,5 +32,6 @@ pub(crate) use groups::{Groups, Inputs, Layout};
 pub(crate) use item::{Item, Kept, width};
 pub(crate) use keys::{KeyColumns, Keys, decode as decode_row, encode as encode_row};
 pub(crate) use members::Members;
+pub(crate) use places::Places;
 pub(crate) use shape::{save_shape, saved_shape, saved_shape_is};
 pub(crate) use view::{Rows, Values, View};

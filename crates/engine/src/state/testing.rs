@@ -12,8 +12,8 @@ use arrow::array::{
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
 use datafusion_expr::col;
 use millrace_plan::{
-    Aggregate, AggregateFunction, ArrayItem, Expression, Field, FieldType, Fields, ItemKind, Percentile, Tumbling,
-    Window,
+    Aggregate, AggregateFunction, ArrayItem, Emit, Expression, Field, FieldType, Fields, ItemKind, Percentile,
+    TimeDomain, Tumbling, Window, WindowKind,
 };
 
 use proptest::prelude::*;
@@ -184,7 +184,9 @@ pub(crate) fn window_fields() -> Vec<Field> {
 /// A window over both key fields with all aggregates.
 pub(crate) fn window(size: i64, offset: i64, allowed_lateness: i64) -> Window {
     Window {
-        tumbling: Tumbling { size, offset },
+        kind: WindowKind::Tumbling(Tumbling { size, offset }),
+        time: TimeDomain::Event,
+        emit: Emit::OnClose,
         allowed_lateness,
         keys: vec![0, 1],
         aggregates: aggregates(),

@@ -2,6 +2,7 @@
 
 use super::numbers::millis;
 use super::quoted;
+use super::window;
 use crate::{
     Aggregate, Column, Deduplicate, Fields, FlatMap, Join, Keep, Operator, OperatorKind, Previous, Projection,
     TableFormat,
@@ -47,22 +48,12 @@ pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
             )
         }
         OperatorKind::Window(window) => {
-            let offset = match window.tumbling.offset {
-                0 => String::new(),
-                offset => format!(" that start {} after the full one", millis(offset)),
-            };
-            let emits = match window.allowed_lateness {
-                0 => "emits them once, when the window is over".to_owned(),
-                lateness => format!(
-                    "emits them when the window is over, after every late record for {} more, and a last time",
-                    millis(lateness)
-                ),
-            };
             format!(
-                "(window) for every {} and {} of event time{offset} computes {}, and {emits}",
+                "(window) for every {} and {} computes {}, and {}",
                 keys(&window.keys),
-                millis(window.tumbling.size),
-                aggregates(&window.aggregates)
+                window::spans(window),
+                aggregates(&window.aggregates),
+                window::emits(window)
             )
         }
         OperatorKind::Join(join) => joined(join, operator, input),

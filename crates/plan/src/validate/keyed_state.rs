@@ -21,7 +21,7 @@ pub(super) fn check_ttl(path: &str, spec: Option<&TtlSpec>, problems: &mut Probl
     }))
 }
 
-fn domain(raw: RawDomain) -> TimeDomain {
+pub(super) fn domain(raw: RawDomain) -> TimeDomain {
     match raw {
         RawDomain::Event => TimeDomain::Event,
         RawDomain::Processing => TimeDomain::Processing,

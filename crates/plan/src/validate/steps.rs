@@ -24,7 +24,6 @@ pub(super) fn check(
     let mut names = Unique::default();
     let mut scope = input;
     let mut key = key.clone();
-    let mut stateful: Option<&str> = None;
     let mut operators = Vec::new();
     for step in &declared.steps {
         let name = problems.take(format!("{}.name", step.path), OperatorName::parse(step.name));
@@ -37,15 +36,6 @@ pub(super) fn check(
             key = RecordKey::Broken;
             continue;
         };
-        if matches!(body, Body::GroupBy(_) | Body::Window(_))
-            && let Some(first) = stateful.replace(step.name)
-        {
-            let text = format!(
-                "a second groupBy or window is not supported yet (`{first}` is one); let another pipeline read this \
-                 one's output"
-            );
-            problems.add(path, text);
-        }
         let Some(incoming) = scope.take() else { continue };
         let checked = check_body(path, *body, &incoming, &key, problems);
         let operator = finished(name, checked.kind, &checked.output);

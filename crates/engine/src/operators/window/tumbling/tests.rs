@@ -1,15 +1,22 @@
 use std::collections::HashMap;
 
-use millrace_plan::AggregateFunction;
+use millrace_plan::{AggregateFunction, WindowKind};
 use proptest::prelude::*;
 
 use super::*;
 use crate::operators::group;
 use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, expected, values};
 
-fn operator(spec: &Window) -> WindowOperator {
+fn operator(spec: &Window) -> TumblingWindows {
     let output = testing::output(&spec.keys, testing::window_fields(), &spec.aggregates);
-    WindowOperator::new(spec, &testing::input(), &output)
+    TumblingWindows::new(tumbling(spec), spec, &testing::input(), &output)
+}
+
+fn tumbling(spec: &Window) -> Tumbling {
+    match spec.kind {
+        WindowKind::Tumbling(tumbling) => tumbling,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A window of 10 ms that counts per `number`.
@@ -42,7 +49,7 @@ impl Seen {
     }
 }
 
-fn step(window: &mut WindowOperator, spec: &Window, rows: &[(Row, i64, i64)], watermark: i64) -> Seen {
+fn step(window: &mut TumblingWindows, spec: &Window, rows: &[(Row, i64, i64)], watermark: i64) -> Seen {
     let batch = testing::batch(rows);
     let arguments = arguments(&batch, &spec.aggregates);
     let mut seen = Seen::default();
@@ -84,7 +91,7 @@ fn result(number: i64, start: i64, is_final: bool, count: i64) -> Vec<Value> {
     ]
 }
 
-fn saved(window: &WindowOperator) -> Vec<u8> {
+fn saved(window: &TumblingWindows) -> Vec<u8> {
     let mut bytes = Vec::new();
     window.save(&mut bytes);
     bytes
@@ -211,7 +218,8 @@ fn with_lateness_a_window_fires_again_for_every_record_and_then_closes() {
         result(3, 10, false, 1),
     ];
     assert_eq!(seen.rows, expected);
-    assert_eq!(seen.watermarks, [8, 8, 11, 11, 18, 18, 18]);
+    // Held back by the lateness, so that windows behind this one wait for the final results.
+    assert_eq!(seen.watermarks, [-2, -2, 1, 1, 8, 8, 8]);
     assert_eq!(seen.late, [6]);
     assert_eq!(window.finish().map(|made| testing::results(made).len()), Some(2));
 }
@@ -270,7 +278,7 @@ fn a_lateness_that_was_raised_does_not_open_closed_windows_again() {
 fn state_of_other_windows_is_refused() {
     let bytes = saved(&operator(&counting(0)));
     let other = Window {
-        tumbling: Tumbling { size: 20, offset: 0 },
+        kind: WindowKind::Tumbling(Tumbling { size: 20, offset: 0 }),
         ..counting(0)
     };
     assert_eq!(
@@ -290,11 +298,7 @@ struct Model {
 
 impl Model {
     fn record(&mut self, at: usize, row: &Row, time: i64, watermark: i64) {
-        let Window {
-            tumbling,
-            allowed_lateness,
-            ..
-        } = self.spec;
+        let (tumbling, allowed_lateness) = (tumbling(&self.spec), self.spec.allowed_lateness);
         let end = (time - tumbling.offset).div_euclid(tumbling.size) * tumbling.size + tumbling.offset + tumbling.size;
         if end - 1 + allowed_lateness <= watermark {
             self.seen.late.push(at);
@@ -338,12 +342,12 @@ impl Model {
                 row.name.map_or(Value::Null, |name| Value::Text(name.to_owned())),
                 Value::Whole(row.number),
             ];
-            out.extend([end - self.spec.tumbling.size, end].map(Value::Timestamp));
+            out.extend([end - tumbling(&self.spec).size, end].map(Value::Timestamp));
             out.push(Value::Boolean(is_final));
             out.extend(expected(&group_of(rows, row)).expect("rows that overflow are not kept"));
             self.seen.rows.push(out);
             self.seen.times.push(end - 1);
-            self.seen.watermarks.push(watermark);
+            self.seen.watermarks.push(watermark - self.spec.allowed_lateness);
         }
         if is_final {
             self.windows.remove(&end);
