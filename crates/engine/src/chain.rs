@@ -43,6 +43,8 @@ pub struct Chain {
     clock: i64,
     /// One for each operator; None where it remembers nothing.
     states: Vec<Option<Box<dyn Keyed>>>,
+    /// For each operator the milliseconds by which the steps before it hold the watermark back.
+    held: Vec<i64>,
     emitter: Emitter,
     rejecter: Rejecter,
 }
@@ -53,12 +55,14 @@ impl Chain {
         let plan = program.plan();
         let state =
             |(position, step): (usize, &Step)| step.keyed(plan.fields_into(position), plan.fields_out_of(position));
+        let states: Vec<_> = program.steps.iter().enumerate().map(state).collect();
         Self {
             decoder: Decoder::json(&plan.input, plan.key.as_ref(), plan.event_time),
             refused: Vec::new(),
             watermark: Watermark::new(plan.event_time.max_out_of_orderness),
             clock: 0,
-            states: program.steps.iter().enumerate().map(state).collect(),
+            held: held(&states),
+            states,
             emitter: Emitter::new(plan),
             rejecter: Rejecter::new(plan),
             program,
@@ -135,7 +139,7 @@ impl Chain {
         effects: &mut Effects,
     ) -> Flow {
         let now = Now {
-            watermark: self.watermark.current(),
+            watermark: self.watermark.current().saturating_sub(self.held[position]),
             clock: self.clock,
         };
         let keyed = self.states[position].as_mut().expect("steps with a key remember");
@@ -163,6 +167,18 @@ impl Chain {
     pub fn watermark(&self) -> Option<i64> {
         self.watermark.newest().map(|_| self.watermark.current())
     }
+}
+
+/// What the steps before each step hold back, added up.
+fn held(states: &[Option<Box<dyn Keyed>>]) -> Vec<i64> {
+    let mut held = 0i64;
+    let before = |state: &Option<Box<dyn Keyed>>| {
+        let of_this = state.as_ref().map_or(0, |state| state.holds_back());
+        let before = held;
+        held = held.saturating_add(of_this);
+        before
+    };
+    states.iter().map(before).collect()
 }
 
 impl std::fmt::Debug for Chain {

@@ -26,7 +26,7 @@ pub use aggregates::{Aggregate, AggregateFunction};
 pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};
-pub use join::{Join, Table, TableFormat, TableOrigin};
+pub use join::{Join, JoinSide, Matching, StreamJoin, Table, TableFormat, TableOrigin};
 pub use load::load;
 pub use names::{GroupId, OperatorName, StateId, TopicName};
 pub use operators::{Column, Explode, Filter, FlatMap, Group, Operator, OperatorKind, Projection, SplitOutput};

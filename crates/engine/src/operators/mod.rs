@@ -36,6 +36,11 @@ pub(crate) trait Keyed: Send {
     fn finish(&mut self) -> Option<Made> {
         None
     }
+    /// Milliseconds by which the times of its results may be behind the watermark: the steps behind it see one that is
+    /// this much lower, and so do the `watermarks` of the results. Always the same.
+    fn holds_back(&self) -> i64 {
+        0
+    }
     /// How much is remembered.
     fn size(&self) -> StateSize;
     /// Appends the state, its shape first ([`crate::state::save_shape`]). Equal histories give equal bytes.

@@ -184,7 +184,8 @@ fn key_of<'a>(form: Form, columns: &[View<'a>], row: usize, scratch: &'a mut Vec
     }
 }
 
-fn encode(columns: &[View<'_>], row: usize, out: &mut Vec<u8>) {
+/// Writes the values of a row, for each column 0 for NULL, or 1 and then the value.
+pub(crate) fn encode(columns: &[View<'_>], row: usize, out: &mut Vec<u8>) {
     out.clear();
     for column in columns {
         let null = column.is_null(row);
@@ -201,7 +202,8 @@ fn encode(columns: &[View<'_>], row: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), CodecError> {
+/// Appends to each column its value of what [`encode`] wrote.
+pub(crate) fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), CodecError> {
     let mut reader = Reader::new(row);
     for column in columns {
         if !reader.get::<bool>()? {

@@ -20,6 +20,6 @@ pub(crate) mod testing;
 
 pub(crate) use columns::{Built, ColumnBuilder};
 pub(crate) use groups::{Groups, Inputs, Layout};
-pub(crate) use keys::Keys;
+pub(crate) use keys::{Keys, decode, encode};
 pub(crate) use shape::{save_shape, saved_shape};
 pub(crate) use view::{Rows, Values, View};
