@@ -28,7 +28,7 @@ pub use aggregates::{Aggregate, AggregateFunction, Percentile};
 pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};
-pub use join::{Join, Table, TableFormat, TableOrigin};
+pub use join::{Join, JoinSide, Matching, StreamJoin, Table, TableFormat, TableOrigin};
 pub use keyed_state::{Deduplicate, Keep, Previous, TimeDomain, Ttl};
 pub use load::load;
 pub use names::{GroupId, OperatorName, StateId, TopicName};

@@ -1,4 +1,7 @@
-//! Rows joined with rows of another side.
+//! Rows joined with rows of another side: a table that never changes, or another stream.
+
+#[cfg_attr(not(test), expect(dead_code, reason = "for stages that read two streams"))]
+mod stream;
 
 mod table;
 
