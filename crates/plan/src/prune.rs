@@ -58,16 +58,19 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
         }
         OperatorKind::Join(_) => wanted[..input.len()].to_vec(),
     };
-    let mut pass = |projection: &Projection| {
-        for (column, wanted) in projection.columns.iter().zip(wanted) {
-            if let (Column::Input(position), true) = (column, wanted) {
+    let mut pass = |projections: &[&Projection]| {
+        let left = columns_left(projections, wanted);
+        for (column, left) in projections.iter().flat_map(|projection| projection.columns.iter().zip(&left)) {
+            if let (Column::Input(position), true) = (column, left) {
                 needed[*position] = true;
             }
         }
     };
     match kind {
-        OperatorKind::Map(projection) => pass(projection),
-        OperatorKind::FlatMap(FlatMap::Split(outputs)) => outputs.iter().for_each(|output| pass(&output.projection)),
+        OperatorKind::Map(projection) => pass(&[projection]),
+        OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
+            pass(&outputs.iter().map(|output| &output.projection).collect::<Vec<_>>());
+        }
         OperatorKind::Group(group) => group.keys.iter().for_each(|position| needed[*position] = true),
         OperatorKind::Window(window) => window.keys.iter().for_each(|position| needed[*position] = true),
         OperatorKind::Join(join) => join.on.iter().for_each(|position| needed[*position] = true),
@@ -143,7 +146,8 @@ fn move_operator(operator: &mut Operator, moved: &Moved, wanted: &Needed) -> Nee
     }
 }
 
-/// A column may go if it is not wanted and all it does is to pass a field.
+/// A column may go if it is not wanted and all it does is to pass a field, in each of the projections: one that computes it
+/// keeps it for all of them.
 fn columns_left(projections: &[&Projection], wanted: &Needed) -> Needed {
     let computed = |at: usize| {
         projections

@@ -128,6 +128,22 @@ fn outputs_of_a_split_keep_their_columns_together() {
 }
 
 #[test]
+fn a_column_that_one_output_computes_keeps_what_the_other_passes() {
+    let plan = plan(
+        "  operators:
+    - name: split
+      flatMap:
+        outputs:
+          - {set: [{field: x, expression: a}, {field: y, expression: b}]}
+          - {set: [{field: x, expression: a}, {field: y, expression: c + 1}]}
+    - {name: shape, map: {keep: [x]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "b", "c"]);
+    assert_eq!(names(&plan.operators[0].output), ["x", "y"]);
+}
+
+#[test]
 fn every_expression_names_fields_that_are_there() {
     let plan = plan(
         "  key: [a]
