@@ -21,6 +21,7 @@ impl Keys {
             let any_time = EventTime {
                 origin: TimeOrigin::Record,
                 max_out_of_orderness: 0,
+                close_after_idle: None,
             };
             let positions: Vec<usize> = (0..fields.len()).collect();
             (

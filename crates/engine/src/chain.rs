@@ -56,7 +56,7 @@ impl Chain {
         Self {
             decoder: Decoder::json(&plan.input, plan.key.as_ref(), plan.event_time),
             refused: Vec::new(),
-            watermark: Watermark::new(plan.event_time.max_out_of_orderness),
+            watermark: Watermark::new(plan.event_time),
             clock: 0,
             states: program.steps.iter().enumerate().map(state).collect(),
             emitter: Emitter::new(plan),
@@ -72,9 +72,15 @@ impl Chain {
         effects.passed.resize(program.steps.len(), 0);
         effects.expired.resize(program.steps.len(), 0);
         let (records, ended) = match input {
-            Input::Records(records) => (records, false),
+            Input::Records(records) => {
+                if !records.is_empty() {
+                    self.watermark.stir();
+                }
+                (records, false)
+            }
             Input::Clock(now) => {
                 self.clock = self.clock.max(now);
+                self.watermark.tick(self.clock);
                 (&[] as &[Record<'_>], false)
             }
             Input::End => (&[] as &[Record<'_>], true),
@@ -161,6 +167,11 @@ impl Chain {
             Some(Made::Picked(picked)) => flow.picked(picked),
             None => Flow::empty(self.program.plan().fields_out_of(position)),
         }
+    }
+
+    /// Says that there are records to come, or that nobody looked: the partition is not idle now.
+    pub fn stir(&mut self) {
+        self.watermark.stir();
     }
 
     /// The partition's watermark, or None before the first record.

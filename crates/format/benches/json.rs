@@ -102,6 +102,7 @@ fn by_field() -> EventTime {
     EventTime {
         origin,
         max_out_of_orderness: 0,
+        close_after_idle: None,
     }
 }
 

@@ -677,6 +677,7 @@ fn event_time_is_the_record_timestamp_or_a_field_in_its_unit() {
             EventTime {
                 origin,
                 max_out_of_orderness: 0,
+                close_after_idle: None,
             },
         );
         let mut refused = Vec::new();

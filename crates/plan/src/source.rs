@@ -86,6 +86,8 @@ pub struct EventTime {
     pub origin: TimeOrigin,
     /// Milliseconds by which a record may be older than its partition's newest without being late.
     pub max_out_of_orderness: i64,
+    /// Milliseconds without a record, at least 1000, after which event time goes on with the clock. None: never.
+    pub close_after_idle: Option<i64>,
 }
 
 /// Where the event time stands.

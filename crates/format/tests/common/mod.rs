@@ -53,6 +53,7 @@ pub fn by_record() -> EventTime {
     EventTime {
         origin: TimeOrigin::Record,
         max_out_of_orderness: 0,
+        close_after_idle: None,
     }
 }
 

@@ -12,6 +12,7 @@ pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problem
         return Some(EventTime {
             origin: TimeOrigin::Record,
             max_out_of_orderness: 0,
+            close_after_idle: None,
         });
     };
     let origin = match &spec.field {
@@ -30,9 +31,16 @@ pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problem
         Some(text) => problems.take("spec.eventTime.maxOutOfOrderness", duration::millis(text, 0)),
         None => Some(0),
     };
+    let close_after_idle = match &spec.close_after_idle {
+        Some(text) => problems
+            .take("spec.eventTime.closeAfterIdle", duration::millis(text, 1_000))
+            .map(Some),
+        None => Some(None),
+    };
     Some(EventTime {
         origin: origin?,
         max_out_of_orderness: max_out_of_orderness?,
+        close_after_idle: close_after_idle?,
     })
 }
 
