@@ -72,12 +72,7 @@ impl Chain {
         effects.passed.resize(program.steps.len(), 0);
         effects.expired.resize(program.steps.len(), 0);
         let (records, ended) = match input {
-            Input::Records(records) => {
-                if !records.is_empty() {
-                    self.watermark.stir();
-                }
-                (records, false)
-            }
+            Input::Records(records) => (records, false),
             Input::Clock(now) => {
                 self.clock = self.clock.max(now);
                 self.watermark.tick(self.clock);
@@ -86,6 +81,13 @@ impl Chain {
             Input::End => (&[] as &[Record<'_>], true),
         };
         let mut flow = Flow::of_records(self.decode(records, effects));
+        if !records.is_empty() {
+            self.watermark.stir();
+            // Before the first clock there is nothing to count from.
+            if self.clock > 0 {
+                self.watermark.tick(self.clock);
+            }
+        }
         for (position, step) in program.steps.iter().enumerate() {
             flow = self.apply(position, step, flow, ended, effects);
             effects.passed[position] += flow.batch.len() as u64;
