@@ -26,6 +26,9 @@ type RecordsOf<C> = <<C as Connector>::Consumer as Consumer>::Records;
 /// How often chains are told the time while no records come, in milliseconds.
 const TICK: i64 = 100;
 
+/// Time between two ticks in which nobody looked for records: it does not count as idle. In milliseconds.
+const BLIND: i64 = 10_000;
+
 /// How long to wait before a checkpoint that the disk refused is tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -303,6 +306,9 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         records: &RecordsOf<C>,
     ) -> Result<(), millrace_connect::Error> {
         if let Some(now) = self.clock.as_ref().map(|clock| clock()) {
+            if let Some(task) = self.tasks.get_mut(&partition) {
+                task.chain.stir();
+            }
             self.step(partition, Input::Clock(now), None)?;
         }
         if self.program.plan().stage_reading(partition.topic) == 0 {
@@ -321,9 +327,16 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         if self.last_tick.is_some_and(|last| (last..last + TICK).contains(&now)) {
             return Ok(());
         }
+        let blind = self.last_tick.is_none_or(|last| now < last || now - last > BLIND);
         self.last_tick = Some(now);
         let partitions: Vec<Partition> = self.tasks.keys().copied().collect();
         for partition in partitions {
+            if let Some(task) = self.tasks.get_mut(&partition)
+                && (blind || self.consumer.lag(partition, task.position) != Some(0))
+            {
+                // Records that wait, or may wait, must not find their windows closed.
+                task.chain.stir();
+            }
             if let Err(error) = self.step(partition, Input::Clock(now), None) {
                 return self.sending_failed(error);
             }

@@ -89,12 +89,20 @@ impl Chain {
             Input::Records(records) => (records, false),
             Input::Clock(now) => {
                 self.clock = self.clock.max(now);
+                self.time.tick(self.clock);
                 (&[] as &[Record<'_>], false)
             }
             Input::End => (&[] as &[Record<'_>], true),
         };
         self.ended |= ended;
         let mut flow = Flow::of_records(self.decode(records, effects));
+        if !records.is_empty() {
+            self.time.stir();
+            // Before the first clock there is nothing to count from.
+            if self.clock > 0 {
+                self.time.tick(self.clock);
+            }
+        }
         let mut now = self.now();
         for position in program.plan().operators_of(self.stage) {
             flow = self.apply(position, &program.steps[position], flow, (&mut now, ended), effects);
@@ -223,6 +231,11 @@ impl Chain {
             ..now
         };
         keyed.fold(self.now(), behind).watermark
+    }
+
+    /// Says that there are records to come, or that nobody looked: the partition is not idle now.
+    pub fn stir(&mut self) {
+        self.watermark.stir();
     }
 
     /// The partition's watermark, or None before the first record.

@@ -127,10 +127,14 @@ fn event_time(plan: &Plan) -> String {
             format!("field `{}`{unit}", plan.input[position].name)
         }
     };
-    match plan.event_time.max_out_of_orderness {
-        0 => format!("event time: {origin}, in order"),
-        disorder => format!("event time: {origin}, up to {} out of order", millis(disorder)),
-    }
+    let order = match plan.event_time.max_out_of_orderness {
+        0 => "in order".to_owned(),
+        disorder => format!("up to {} out of order", millis(disorder)),
+    };
+    let idle = plan.event_time.close_after_idle.map_or(String::new(), |after| {
+        format!("; after {} without a record it goes on with the clock", millis(after))
+    });
+    format!("event time: {origin}, {order}{idle}")
 }
 
 fn steps(plan: &Plan, text: &mut String) {

@@ -107,6 +107,6 @@ impl Plan {
 
     /// Whether chains must be told the time, also while no records come.
     pub fn needs_clock(&self) -> bool {
-        self.operators.iter().any(|operator| operator.kind.needs_clock())
+        self.event_time.close_after_idle.is_some() || self.operators.iter().any(|operator| operator.kind.needs_clock())
     }
 }

@@ -17,8 +17,22 @@ pub(super) enum Time {
 impl Time {
     pub(super) fn of_stage(plan: &Plan, stage: usize) -> Self {
         match stage {
-            0 => Self::Own(Watermark::new(plan.event_time.max_out_of_orderness)),
+            0 => Self::Own(Watermark::new(plan.event_time)),
             _ => Self::Told(Merged::new()),
+        }
+    }
+
+    /// The clock has come to `now`. The stage before has told what that means for the next.
+    pub(super) fn tick(&mut self, now: i64) {
+        if let Self::Own(watermark) = self {
+            watermark.tick(now);
+        }
+    }
+
+    /// Records have come.
+    pub(super) fn stir(&mut self) {
+        if let Self::Own(watermark) = self {
+            watermark.stir();
         }
     }
 

@@ -33,10 +33,17 @@ pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problem
         Some(text) => problems.take("spec.eventTime.idleTimeout", duration::millis(text, 1)),
         None => Some(EventTime::IDLE_TIMEOUT.as_millis() as i64),
     };
+    let close_after_idle = match &spec.close_after_idle {
+        Some(text) => problems
+            .take("spec.eventTime.closeAfterIdle", duration::millis(text, 1_000))
+            .map(Some),
+        None => Some(None),
+    };
     Some(EventTime {
         origin: origin?,
         max_out_of_orderness: max_out_of_orderness?,
         idle_timeout: Duration::from_millis(idle_timeout?.unsigned_abs()),
+        close_after_idle: close_after_idle?,
     })
 }
 
