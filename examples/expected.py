@@ -275,6 +275,40 @@ def by_another_key():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def aggregates():
+    lines = flights(1700)
+    days = {}
+    for f in records(lines):
+        # A day in New York begins at 05:00 UTC. Out of order by a day at most: nothing here is late.
+        start = f["ts"] - (f["ts"] - 5 * HOUR) % (24 * HOUR)
+        days.setdefault((start, f["carrier"]), []).append(f)
+    results = []
+    for (start, carrier), rows in sorted(days.items(), key=lambda day: day[0][0]):
+        by_time = sorted(rows, key=lambda f: f["ts"])
+        planes = [f["tailnum"] for f in rows if f["tailnum"] is not None]
+        delays = sorted(f["dep_delay"] for f in rows if f["dep_delay"] is not None)
+        departed = [f for f in rows if f["dep_delay"] is not None]
+        worst = sorted(departed, key=lambda f: -f["dep_delay"])[:3]
+        results.append({
+            "carrier": carrier,
+            "window_start": start,
+            "window_end": start + 24 * HOUR,
+            "is_final": True,
+            "flights": len(rows),
+            "late": sum(1 for f in departed if f["dep_delay"] > 15),
+            "planes": len(set(planes)),
+            # Exact for so few.
+            "planes_about": len(set(planes)),
+            "first_to": by_time[0]["dest"],
+            "last_to": [f["dest"] for f in by_time if f["ts"] == by_time[-1]["ts"]][-1],
+            # Whole numbers below 256 have a bin of their own.
+            "usual_delay": float(delays[(len(delays) + 1) // 2 - 1]) if delays else None,
+            "worst": ["%s %d" % (f["dest"], f["dep_delay"]) for f in worst],
+            "destinations": list(dict.fromkeys(f["dest"] for f in rows)),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 EXAMPLES = {
     "01-filter-map": filter_map,
     "02-tumbling-window": tumbling_window,
@@ -284,6 +318,7 @@ EXAMPLES = {
     "06-pipeline-of-pipelines": pipeline_of_pipelines,
     "08-by-another-key": by_another_key,
     "07-join-table": join_table,
+    "09-aggregates": aggregates,
 }
 
 

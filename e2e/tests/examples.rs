@@ -136,6 +136,13 @@ fn group_by() {
 }
 
 #[test]
+fn aggregates() {
+    let run = run(&["09-aggregates/pipeline.yaml"]);
+    same_multiset(run.output, expected("09-aggregates/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn flat_map() {
     let run = run(&["04-flat-map/pipeline.yaml"]);
     assert_eq!(run.output, expected("04-flat-map/expected.jsonl"));

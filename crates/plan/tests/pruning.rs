@@ -65,6 +65,17 @@ fn a_window_needs_its_keys_and_arguments_only() {
 }
 
 #[test]
+fn an_aggregate_needs_what_it_is_ordered_by_and_what_decides_who_takes_part() {
+    let plan = plan(
+        "  key: [e]
+  operators:
+    - {name: tops, groupBy: {keys: [e], aggregates: [{name: t, function: topN, limit: 2, expression: a, by: c, where: f > 0}]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "c", "e", "f"]);
+}
+
+#[test]
 fn a_computed_field_that_nobody_reads_is_still_computed() {
     let plan = plan(
         "  operators:

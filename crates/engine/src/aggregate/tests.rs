@@ -1,10 +1,14 @@
+mod estimates;
+
+mod values;
+
 use AggregateFunction::{Avg, Max, Min, Stddev, Sum};
 use arrow::array::ArrayRef;
 use proptest::prelude::*;
 
 use super::*;
 use crate::state::codec::Reader;
-use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, deviation, expected, values};
+use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, deviation, expected};
 
 fn argument<'a>(columns: &'a [Option<ArrayRef>], times: &'a [i64]) -> Argument<'a> {
     let view = |column: &'a Option<ArrayRef>| column.as_ref().map_or(View::ROWS, View::of);
@@ -34,7 +38,7 @@ fn one_group(aggregate: &Aggregate, rows: &[Row]) -> Accumulator {
 fn result(aggregate: &Aggregate, accumulator: &Accumulator, group: usize) -> Value {
     let mut out = ColumnBuilder::new(&aggregate.result, 1);
     accumulator.append(group..group + 1, &mut out);
-    values(&[out.finish()], 0).remove(0)
+    testing::values(&[out.finish()], 0).remove(0)
 }
 
 /// Whether a group that holds `rows` takes one more.

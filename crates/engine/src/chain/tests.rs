@@ -196,6 +196,98 @@ fn negating_the_smallest_integer_fails_instead_of_wrapping() {
 }
 
 #[test]
+fn where_guards_an_aggregate_from_records_that_take_no_part() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [
+            {name: n, function: count, where: a <> 0},
+            {name: s, function: sum, expression: 100 / a, where: a <> 0},
+            {name: top, function: topN, expression: f, by: 100 / a, where: a <> 0, limit: 2}]}}]",
+    );
+    let values = [
+        r#"{"k":"x","a":50,"f":0.5,"ts":1}"#,
+        r#"{"k":"x","a":0,"f":1.5,"ts":2}"#,
+        r#"{"k":"x","f":2.5,"ts":3}"#,
+        r#"{"k":"x","a":10,"f":3.5,"ts":4}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@1"#,
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@2"#,
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@3"#,
+            r#"x={"k":"x","n":2,"s":12,"top":[3.5,0.5]}@4"#,
+        ]
+    );
+}
+
+#[test]
+fn a_record_on_which_a_where_or_an_order_fails_is_dead() {
+    for parameter in ["where: 1 / a > 0", "by: 1 / a"] {
+        let mut chain = chain(&format!(
+            "[{{name: g, groupBy: {{keys: [k], aggregates: [{{name: n, function: topN, limit: 1, expression: ts, {parameter}}}]}}}}]"
+        ));
+        let told = step(&mut chain, &[r#"{"k":"x","a":1,"ts":7}"#, r#"{"k":"x","a":0,"ts":8}"#]);
+        assert_eq!(told[0], r#"x={"k":"x","n":[7]}@7"#);
+        assert!(
+            told[1].starts_with("!dead expression-failed/Some(0) #1: division by zero in `ts`, `1 / a"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_list_beyond_its_limit_is_a_dead_letter_and_leaves_no_trace() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [
+            {name: n, function: count}, {name: all, function: collectList, expression: a, limit: 2}]}}]",
+    );
+    let values = [
+        r#"{"k":"x","a":1,"ts":1}"#,
+        r#"{"k":"x","a":2,"ts":1}"#,
+        r#"{"k":"x","a":3,"ts":1}"#,
+        r#"{"k":"x","ts":1}"#,
+        r#"{"k":"y","ts":1}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","n":1,"all":[1]}@1"#,
+            r#"x={"k":"x","n":2,"all":[1,2]}@1"#,
+            r#"x={"k":"x","n":3,"all":[1,2]}@1"#,
+            r#"y={"k":"y","n":1,"all":[]}@1"#,
+            "!dead aggregate-overflow/Some(0) #2: with this record `all` would have more than 2 values",
+        ]
+    );
+}
+
+#[test]
+fn arrays_that_an_aggregate_made_go_on_through_other_steps() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [{name: all, function: collectList, expression: f, limit: 9}]}},
+          {name: e, flatMap: {explode: {field: all, as: one, position: at}}}, {name: f, filter: {where: one > 1.0}}]",
+    );
+    let values = [
+        r#"{"k":"x","f":0.5,"ts":1}"#,
+        r#"{"k":"x","f":1.5,"ts":2}"#,
+        r#"{"k":"x","ts":3}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [r#"x={"k":"x","at":1,"one":1.5}@2"#, r#"x={"k":"x","at":1,"one":1.5}@3"#]
+    );
+}
+
+#[test]
+fn arrays_that_came_in_are_results_where_no_step_takes_them_away() {
+    let mut chain = chain("[{name: m, map: {keep: [k, list]}}]");
+    let values = [r#"{"k":"x","list":[ 1, 2 ],"ts":1}"#, r#"{"k":"x","ts":2}"#];
+    assert_eq!(
+        step(&mut chain, &values),
+        [r#"x={"k":"x","list":[1,2]}@1"#, r#"x={"k":"x","list":null}@2"#]
+    );
+}
+
+#[test]
 fn explode_makes_a_row_an_item_and_a_failing_item_is_dead_alone() {
     let mut chain = chain(
         "[{name: e, flatMap: {explode: {field: list, as: item, position: at}}},
