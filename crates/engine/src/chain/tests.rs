@@ -480,14 +480,134 @@ fn a_checkpoint_of_another_operator_is_refused_by_name() {
     );
 }
 
-const CHAINS: [&str; 4] = [
+/// A count per 10 ms with more settings, then `between`, then the most per 60 ms and how many there were.
+fn chained(settings: &str, between: &str) -> String {
+    format!(
+        "[{{name: small, window: {{tumbling: {{size: 10ms}}, {settings} keys: [k], aggregates: [{{name: n, function: count}}]}}}},
+          {between}
+          {{name: large, window: {{tumbling: {{size: 60ms}}, keys: [k], aggregates: [
+            {{name: most, function: max, expression: n}}, {{name: times, function: count}}]}}}}]"
+    )
+}
+
+const FINAL: &str = "{name: final, filter: {where: is_final}},";
+
+#[test]
+fn a_window_behind_a_window_gets_its_results_in_time() {
+    let mut chain = chain(&chained("", ""));
+    let values = [
+        r#"{"k":"x","ts":48}"#,
+        r#"{"k":"x","ts":51}"#,
+        r#"{"k":"x","ts":55}"#,
+        // At 65 the window from 50 to 60 is over, and with its result the one from 0 to 60.
+        r#"{"k":"x","ts":65}"#,
+        r#"{"k":"x","ts":71}"#,
+    ];
+    assert_eq!(step(&mut chain, &values[..3]), Vec::<String>::new());
+    let told = step(&mut chain, &values[3..]);
+    assert_eq!(
+        told,
+        [r#"x={"k":"x","window_start":0,"window_end":60,"is_final":true,"most":2,"times":2}@59"#]
+    );
+    assert_eq!(
+        finish(&mut chain),
+        [r#"x={"k":"x","window_start":60,"window_end":120,"is_final":true,"most":1,"times":2}@119"#]
+    );
+}
+
+#[test]
+fn windows_by_the_clock_close_when_the_chain_is_told_the_time() {
+    let mut chain = chain(
+        "[{name: w, window: {tumbling: {size: 10s}, time: processing, keys: [k], aggregates: [{name: n, function: count}]}},
+          {name: behind, window: {tumbling: {size: 1m}, keys: [k], aggregates: [{name: s, function: sum, expression: n}]}}]",
+    );
+    let tick = |chain: &mut Chain, clock| {
+        let mut effects = Effects::default();
+        chain.step(Input::Clock(clock), &mut effects);
+        told(&effects, &[])
+    };
+    assert_eq!(tick(&mut chain, 1_000_000), Vec::<String>::new());
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","ts":5}"#, r#"{"k":"x","ts":1}"#]),
+        Vec::<String>::new()
+    );
+    assert_eq!(tick(&mut chain, 1_015_000), Vec::<String>::new());
+    assert_eq!(step(&mut chain, &[r#"{"k":"x","ts":9}"#]), Vec::<String>::new());
+    assert_eq!(tick(&mut chain, 1_019_999), Vec::<String>::new());
+    assert_eq!(
+        tick(&mut chain, 1_020_000),
+        [r#"x={"k":"x","window_start":960000,"window_end":1020000,"is_final":true,"s":3}@1019999"#]
+    );
+    assert_eq!(
+        tick(&mut chain, 5),
+        Vec::<String>::new(),
+        "a clock that goes back stands still"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn chained_windows_aggregate_what_was_not_late(values in prop::collection::vec(value(), 1..40), which in 0usize..5) {
+        let (settings, between) = [
+            ("", ""),
+            ("allowedLateness: 25ms,", FINAL),
+            ("emit: {onUpdate: {}},", FINAL),
+            ("emit: {early: {every: 3ms}}, allowedLateness: 7ms,", FINAL),
+            ("emit: {early: {every: 4ms}},", FINAL),
+        ][which];
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let mut chain = chain(&chained(settings, between));
+        let mut told = step(&mut chain, &values);
+        told.extend(finish(&mut chain));
+        let is_late = |at: usize| told.iter().any(|line| line.starts_with(&format!("!late late/Some(0) #{at}:")));
+        let mut small = std::collections::BTreeMap::new();
+        for (at, value) in values.iter().enumerate().filter(|(at, _)| !is_late(*at)) {
+            let start = value.find("\"ts\":").unwrap() + 5;
+            let time: i64 = value[start..].split(',').next().unwrap().parse().unwrap();
+            *small.entry((key_of(values[at]), time / 10)).or_insert(0) += 1;
+        }
+        let mut large = std::collections::BTreeMap::new();
+        for ((key, window), count) in small {
+            let (most, times) = large.entry((key, window / 6)).or_insert((0, 0));
+            (*most, *times) = (count.max(*most), *times + 1);
+        }
+        let line = |((key, window), (most, times)): ((&str, i64), (i32, i32))| {
+            let (start, end) = (window * 60, window * 60 + 60);
+            format!(
+                "{key}={{\"k\":\"{key}\",\"window_start\":{start},\"window_end\":{end},\"is_final\":true,\"most\":{most},\
+                 \"times\":{times}}}@{}",
+                end - 1
+            )
+        };
+        let mut expected: Vec<String> = large.into_iter().map(line).collect();
+        let mut found: Vec<String> = told.into_iter().filter(|line| !line.starts_with("!late late/Some(0)")).collect();
+        expected.sort();
+        found.sort();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+const CHAINS: [&str; 9] = [
     "[{name: f, filter: {where: a % 3 <> 0}}, {name: m, map: {drop: [list], set: [{field: q, expression: 100 / (a - 4)}]}}]",
     "[{name: e, flatMap: {explode: {field: list}}}, {name: g, groupBy: {keys: [k], aggregates: [
         {name: n, function: count}, {name: s, function: sum, expression: list}, {name: d, function: stddev, expression: a}]}}]",
     "[{name: w, window: {tumbling: {size: 20ms}, keys: [k], aggregates: [
         {name: n, function: count}, {name: m, function: max, expression: 10 / a}]}}]",
     "[{name: w, window: {tumbling: {size: 20ms}, allowedLateness: 30ms, keys: [k], aggregates: [
+        {name: n, function: count}, {name: s, function: sum, expression: a}]}}]",    "[{name: w, window: {sliding: {size: 30ms, slide: 7ms}, allowedLateness: 30ms, keys: [k], aggregates: [
         {name: n, function: count}, {name: s, function: sum, expression: a}]}}]",
+    "[{name: w, window: {session: {gap: 6ms}, emit: {onUpdate: {}}, keys: [k], aggregates: [{name: n, function: count}]}}]",
+    "[{name: g, groupBy: {keys: [k, a], aggregates: [{name: n, function: count}]}},
+      {name: w, window: {tumbling: {size: 20ms}, keys: [k, a], aggregates: [{name: m, function: max, expression: n}]}}]",
+    "[{name: s, window: {session: {gap: 6ms}, allowedLateness: 9ms, keys: [k], aggregates: [{name: n, function: count}]}},
+      {name: w, window: {sliding: {size: 50ms, slide: 10ms}, emit: {early: {every: 5ms}}, keys: [k], aggregates: [
+        {name: m, function: max, expression: n}, {name: t, function: count}]}},
+      {name: g, groupBy: {keys: [k], aggregates: [{name: n, function: count}]}}]",
+    "[{name: w, window: {tumbling: {size: 7ms}, keys: [k, a], aggregates: [{name: n, function: count}]}},
+      {name: m, map: {set: [{field: q, expression: 12 / (n - 1)}]}},
+      {name: v, window: {tumbling: {size: 21ms}, emit: {onUpdate: {}}, keys: [a, k], aggregates: [{name: m, function: max, expression: q}]}}]",
 ];
 
 prop_compose! {

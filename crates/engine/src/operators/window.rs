@@ -61,3 +61,6 @@ pub(crate) fn operator(spec: &Window, input: &Fields, output: &Fields) -> Box<dy
         (WindowKind::Session(session), _) => Box::new(Sessions::new(session, spec, input, output)),
     }
 }
+
+#[cfg(test)]
+mod tests;

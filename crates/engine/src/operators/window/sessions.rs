@@ -364,6 +364,3 @@ impl Keyed for Sessions {
         self.load_sessions(&mut reader).map_err(|error| error.to_string())
     }
 }
-
-#[cfg(test)]
-mod tests;

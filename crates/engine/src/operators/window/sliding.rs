@@ -276,8 +276,13 @@ impl SlidingWindows {
         let mut next = self.grid.first_after(after);
         std::iter::from_fn(move || {
             let pane = self.panes.from(self.grid.span(next).start)?;
-            let window = next.max(*self.grid.windows(pane).start());
+            let windows = self.grid.windows(pane);
+            let window = next.max(*windows.start());
             next = window + 1;
+            // Windows that begin after the end of time have no panes, though the last one seems to begin then.
+            if !windows.contains(&window) {
+                return None;
+            }
             (self.grid.span(window).last <= until).then_some(window)
         })
     }
