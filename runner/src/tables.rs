@@ -44,3 +44,65 @@ fn bytes(path: &Path) -> anyhow::Result<Vec<u8>> {
         .with_context(cannot)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn plan() -> Plan {
+        let join = |name: &str, origin: &str| {
+            format!(
+                "{{name: {name}, join: {{table: {{name: {name}, {origin}, schema: {{fields: [{{name: k, type: string}}]}}, \
+                 key: [k]}}, on: [{{field: k}}]}}}}"
+            )
+        };
+        let text = format!(
+            "apiVersion: millrace.io/v1alpha1
+kind: StreamPipeline
+metadata: {{name: tables}}
+spec:
+  source: {{kafka: {{bootstrapServers: ['b:9092'], topics: [in]}}}}
+  schema: {{fields: [{{name: k, type: string}}]}}
+  operators:
+    - {}
+    - {{name: some, filter: {{where: k > 'a'}}}}
+    - {}
+  sinks: [{{name: out, kafka: {{topic: out}}}}]
+",
+            join("near", "file: {path: sub/near.csv}"),
+            join("mapped", "configMap: {name: maps.1, key: far.jsonl}"),
+        );
+        let manifests = millrace_plan::load(&text).expect("the manifest loads");
+        millrace_plan::validate(&manifests[0], &[]).expect("the manifest is valid")
+    }
+
+    #[test]
+    fn files_are_found_beside_the_manifest_and_config_maps_in_their_directory() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let (beside, maps) = (folder.path().join("manifests"), folder.path().join("maps"));
+        fs::create_dir_all(beside.join("sub")).expect("it can be made");
+        fs::create_dir_all(maps.join("maps.1")).expect("it can be made");
+        fs::write(beside.join("sub/near.csv"), "k\n").expect("it can be written");
+        let missing = read(&plan(), Some(&beside), Some(&maps)).expect_err("a key is missing");
+        let path = maps.join("maps.1/far.jsonl");
+        let wanted = format!("table mapped: cannot read {}", path.display());
+        assert!(format!("{missing:#}").starts_with(&wanted), "{missing:#}");
+        fs::write(&path, "{}").expect("it can be written");
+        let tables = read(&plan(), Some(&beside), Some(&maps)).expect("both are there");
+        let wanted = Tables::from([(0, b"k\n".to_vec()), (2, b"{}".to_vec())]);
+        assert_eq!(tables, wanted);
+        let unnamed = read(&plan(), Some(&beside), None).expect_err("nobody said where ConfigMaps are");
+        assert!(format!("{unnamed:#}").contains("--config-maps-dir"), "{unnamed:#}");
+    }
+
+    #[test]
+    fn of_a_table_that_is_too_large_no_more_is_read_than_shows_it() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = folder.path().join("large");
+        let file = File::create(&path).expect("it can be made");
+        file.set_len(Table::MAX_BYTES as u64 * 2).expect("holes cost nothing");
+        assert_eq!(bytes(&path).expect("it can be read").len(), Table::MAX_BYTES + 1);
+    }
+}
