@@ -235,7 +235,7 @@ impl Chain {
 
     /// Says that there are records to come, or that nobody looked: the partition is not idle now.
     pub fn stir(&mut self) {
-        self.watermark.stir();
+        self.time.stir();
     }
 
     /// The partition's watermark, or None before the first record.

@@ -658,39 +658,3 @@ proptest! {
         prop_assert_eq!(comparable(found), comparable(expected));
     }
 }
-
-/// Remembers nothing, and holds the watermark back.
-struct Holds(i64);
-
-impl Keyed for Holds {
-    fn step(
-        &mut self,
-        _batch: &Batch,
-        _arguments: &[Option<ArrayRef>],
-        _now: Now,
-        _faults: &mut Vec<(usize, Fault)>,
-    ) -> Option<Made> {
-        None
-    }
-
-    fn holds_back(&self) -> i64 {
-        self.0
-    }
-
-    fn size(&self) -> crate::StateSize {
-        crate::StateSize::default()
-    }
-
-    fn save(&self, _out: &mut Vec<u8>) {}
-
-    fn load(&mut self, _bytes: &[u8]) -> Result<(), String> {
-        Ok(())
-    }
-}
-
-#[test]
-fn a_step_sees_the_watermark_less_what_all_steps_before_it_hold_back() {
-    let holds = |by: i64| Some(Box::new(Holds(by)) as Box<dyn Keyed>);
-    let steps = [None, holds(0), holds(5), None, holds(i64::MAX), holds(7)];
-    assert_eq!(held(&steps), [0, 0, 0, 5, 5, i64::MAX]);
-}

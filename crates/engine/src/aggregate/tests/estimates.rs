@@ -139,7 +139,7 @@ fn merged_registers_are_those_of_all_values() {
             merged.grow(1);
             let mut right = one_group(&about, right);
             right.grow(1);
-            assert_eq!(merged.merge(&right, &[0]), None);
+            assert_eq!(merged.merge(&right, 0, &[0]), None);
             let whole = if rows.len() == 5_000 {
                 saved(&all)
             } else {
@@ -165,7 +165,7 @@ fn registers_survive_saving_and_count_on() {
     let bytes = saved(&one_group(&about, &rows[..2_000]));
     assert_eq!(loaded.load(&mut Reader::new(&bytes), 1), Ok(()));
     assert_eq!(saved(&loaded), bytes);
-    assert_eq!(loaded.merge(&one_group(&about, &rows[2_000..]), &[0]), None);
+    assert_eq!(loaded.merge(&one_group(&about, &rows[2_000..]), 0, &[0]), None);
     assert!(saved(&loaded) == saved(&one_group(&about, &rows)));
     assert!(loaded.bytes() < 20_000, "{} bytes", loaded.bytes());
 }
@@ -186,7 +186,7 @@ proptest! {
         merged.grow(1);
         let mut left = one_group(&aggregate, left);
         left.grow(1);
-        prop_assert_eq!(merged.merge(&left, &[0]), None);
+        prop_assert_eq!(merged.merge(&left, 0, &[0]), None);
         let all = one_group(&aggregate, &rows);
         // The zeros count as one, so which of them stands at an end may differ.
         let same = |value: Value| match value { Value::Double(value) => value + 0.0, other => panic!("{other:?}") };

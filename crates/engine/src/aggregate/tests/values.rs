@@ -49,7 +49,7 @@ fn first_and_last_go_by_event_time_and_only_then_by_arrival() {
         for cut in 0..=rows.len() {
             for (aggregate, expected) in [(&first, earliest), (&last, latest)] {
                 let mut merged = at(aggregate, &rows[..cut]);
-                assert_eq!(merged.merge(&at(aggregate, &rows[cut..]), &[0]), None);
+                assert_eq!(merged.merge(&at(aggregate, &rows[cut..]), 0, &[0]), None);
                 assert_eq!(
                     result(aggregate, &merged, 0),
                     Value::Whole(expected),
@@ -78,10 +78,10 @@ fn a_list_takes_its_limit_and_not_one_more() {
 fn a_list_knows_whether_a_batch_has_room() {
     let list = aggregate(CollectList { limit: 5 }, "whole");
     let mut filled = filled(&list, &[1, 2, 3, 4].map(whole), &[0, 0, 1, 2]);
-    assert!(filled.has_room(Peak::Unknown, 3));
+    assert!(filled.has_room(Peak::Unknown, 3, 1));
     // It must count on all three in one group.
-    assert!(!filled.has_room(Peak::Unknown, 4), "the first group has two");
-    assert!(filled.has_room(Peak::Unknown, 3), "none of them came");
+    assert!(!filled.has_room(Peak::Unknown, 4, 1), "the first group has two");
+    assert!(filled.has_room(Peak::Unknown, 3, 1), "none of them came");
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn lists_that_are_too_long_together_do_not_merge() {
         distinct(CollectList { limit: 3 }, "whole"),
     ] {
         let mut left = one_group(&list, &[1, 2].map(whole));
-        assert_eq!(left.merge(&one_group(&list, &[3, 4].map(whole)), &[0]), Some(0));
+        assert_eq!(left.merge(&one_group(&list, &[3, 4].map(whole)), 0, &[0]), Some(0));
         assert_eq!(result(&list, &left, 0), wholes(&[1, 2]));
-        assert_eq!(left.merge(&one_group(&list, &[3].map(whole)), &[0]), None);
+        assert_eq!(left.merge(&one_group(&list, &[3].map(whole)), 0, &[0]), None);
         assert_eq!(result(&list, &left, 0), wholes(&[1, 2, 3]));
     }
 }
@@ -180,8 +180,11 @@ fn distinct_sums_that_overflow_together_do_not_merge() {
         &sum,
         &[i64::MAX - 1, i64::MIN / 2, i64::MIN / 2 - 3].map(whole).map(|row| row),
     );
-    assert_eq!(left.merge(&right, &[0]), Some(0));
+    assert_eq!(left.merge(&right, 0, &[0]), Some(0));
     assert_eq!(result(&sum, &left, 0), before);
-    assert_eq!(left.merge(&one_group(&sum, &[5 - i64::MAX, 1].map(whole)), &[0]), None);
+    assert_eq!(
+        left.merge(&one_group(&sum, &[5 - i64::MAX, 1].map(whole)), 0, &[0]),
+        None
+    );
     assert_eq!(result(&sum, &left, 0), Value::Whole(5));
 }
