@@ -3,7 +3,7 @@
 use super::key::RecordKey;
 use super::problems::Problems;
 use super::topics::Taken;
-use crate::{FieldType, Operator, Plan, Repartition, StateId, Topic, TopicName};
+use crate::{Field, FieldType, ItemKind, Operator, Plan, Repartition, StateId, Topic, TopicName};
 
 /// The cuts, each with its internal topic.
 pub(super) fn cut(
@@ -50,13 +50,18 @@ fn internal_topic(
     })
 }
 
-/// Rows go through an internal topic as JSON objects: lists that something behind still needs cannot. `plan` is pruned.
+/// Rows go through an internal topic as JSON objects: lists of objects that something behind still needs cannot. `plan` is
+/// pruned.
 pub(super) fn check_rows(plan: &Plan, problems: &mut Problems) {
     for cut in &plan.repartitions {
         let fields = plan.fields_into(cut.before).iter();
-        for field in fields.filter(|field| matches!(field.field_type, FieldType::Array(_))) {
+        let is_of_objects = |field: &&Field| match &field.field_type {
+            FieldType::Array(item) => matches!(item.kind, ItemKind::Object(_)),
+            _ => false,
+        };
+        for field in fields.filter(is_of_objects) {
             let text = format!(
-                "groups by another key than the record key, so rows change partitions, and array `{}` cannot go along; \
+                "groups by another key than the record key, so rows change partitions, and array `{}` of objects cannot go along; \
                  explode it with flatMap before, or drop it in a map",
                 field.name
             );
