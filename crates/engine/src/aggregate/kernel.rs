@@ -18,7 +18,8 @@ pub(super) trait State {
     fn grow(&mut self, groups: usize);
     /// Appends the result of one group.
     fn emit(&self, group: usize, out: &mut Self::Builder);
-    /// Folds a group of `other` into one of these; false, and nothing changed, if it would overflow.
+    /// Folds a group of `other` into one of these; false, and nothing changed, if it would overflow. Into a group
+    /// that has seen nothing it is a copy, bit for bit.
     fn merge(&mut self, into: usize, other: &Self, from: usize) -> bool;
     fn clear(&mut self);
     fn bytes(&self) -> usize;
@@ -196,9 +197,10 @@ pub(super) fn append<S: State>(state: &S, groups: Range<usize>, out: &mut Column
     groups.for_each(|group| state.emit(group, out));
 }
 
-pub(super) fn merge<S: State>(state: &mut S, other: &S, groups: &[u32]) -> Option<usize> {
-    groups
-        .iter()
-        .enumerate()
-        .position(|(from, into)| !state.merge(*into as usize, other, from))
+pub(super) fn merge<S: State>(
+    state: &mut S,
+    other: &S,
+    mut pairs: impl Iterator<Item = (usize, usize)>,
+) -> Option<usize> {
+    pairs.position(|(into, from)| !state.merge(into, other, from))
 }

@@ -75,7 +75,8 @@ impl Accumulator {
 
     /// Whether `rows` values of at most this magnitude can be folded in, whatever they are. False: ask for each row.
     pub(crate) fn has_room(&mut self, peak: Peak, rows: usize) -> bool {
-        self.plain.has_room(peak, rows)
+        let room = |distinct: &mut Distinct| distinct.has_room(peak, rows);
+        self.plain.has_room(peak, rows) && self.distinct.as_mut().is_none_or(room)
     }
 
     /// Whether the value of a row can be folded into a group. None: into a group that does not exist yet.
@@ -130,12 +131,13 @@ impl Accumulator {
         expect(dead_code, reason = "for stages that merge what others aggregated before them")
     )]
     pub(crate) fn merge(&mut self, other: &Self, groups: &[u32]) -> Option<usize> {
+        let mut pairs = groups.iter().map(|group| *group as usize).zip(0..);
         match (&mut self.distinct, &other.distinct) {
-            (None, None) => self.plain.merge(&other.plain, groups),
-            (Some(distinct), Some(other)) => groups
-                .iter()
-                .enumerate()
-                .position(|(from, into)| !distinct.merge(&mut self.plain, *into, other, from)),
+            (None, None) => self.plain.merge(&other.plain, pairs),
+            (Some(distinct), Some(other_distinct)) => {
+                let there = (&other.plain, other_distinct);
+                pairs.position(|(into, from)| !distinct.merge(&mut self.plain, into, there, from))
+            }
             _ => unreachable!("only equal aggregates are merged"),
         }
     }

@@ -223,11 +223,11 @@ impl Plain {
     }
 
     /// See [`Accumulator::merge`](super::Accumulator::merge).
-    pub(super) fn merge(&mut self, other: &Self, groups: &[u32]) -> Option<usize> {
+    pub(super) fn merge(&mut self, other: &Self, pairs: impl Iterator<Item = (usize, usize)>) -> Option<usize> {
         macro_rules! merge {
             ($($variant:ident),*) => {
                 match (self, other) {
-                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, groups),)*
+                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, pairs),)*
                     _ => unreachable!("only equal aggregates are merged"),
                 }
             };
