@@ -76,7 +76,8 @@ impl Accumulator {
     /// Whether `rows` values of at most this magnitude can be folded in, whatever they are, so that even `panes`
     /// accumulators that each have said so can be merged in any order. False: ask for each row.
     pub(crate) fn has_room(&mut self, peak: Peak, rows: usize, panes: usize) -> bool {
-        self.plain.has_room(peak, rows, panes)
+        let room = |distinct: &mut Distinct| distinct.has_room(peak, rows);
+        self.plain.has_room(peak, rows, panes) && self.distinct.as_mut().is_none_or(room)
     }
 
     /// Whether the value of a row can be folded into a group. None: into a group that does not exist yet.
@@ -131,9 +132,9 @@ impl Accumulator {
         let pairs = groups.iter().map(|group| *group as usize).zip(from..);
         match (&mut self.distinct, &other.distinct) {
             (None, None) => self.plain.merge(&other.plain, pairs),
-            (Some(distinct), Some(other)) => {
-                let mut pairs = pairs;
-                pairs.position(|(into, from)| !distinct.merge(&mut self.plain, into as u32, other, from))
+            (Some(distinct), Some(other_distinct)) => {
+                let (there, mut pairs) = ((&other.plain, other_distinct), pairs);
+                pairs.position(|(into, from)| !distinct.merge(&mut self.plain, into, there, from))
             }
             _ => unreachable!("only equal aggregates are merged"),
         }

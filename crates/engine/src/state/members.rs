@@ -54,6 +54,11 @@ impl Members {
         self.groups.resize(groups, empty);
     }
 
+    /// Number of groups.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
     pub(crate) fn contains(&mut self, group: u32, item: Item<'_>) -> bool {
         self.write_key(group, item);
         self.index.find(Key::Bytes(&self.scratch)).is_some()

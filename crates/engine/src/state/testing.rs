@@ -3,7 +3,7 @@
 
 mod model;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
@@ -71,7 +71,12 @@ impl PartialEq for Value {
 
 /// The fields of a [`Row`].
 pub(crate) fn input() -> Fields {
-    Fields::new(vec![
+    static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields::new(fields()));
+    FIELDS.clone()
+}
+
+fn fields() -> Vec<Field> {
+    vec![
         Field::computed("name", FieldType::String, true),
         Field::computed("number", FieldType::Int64, false),
         Field::computed("whole", FieldType::Int64, true),
@@ -79,7 +84,7 @@ pub(crate) fn input() -> Fields {
         Field::computed("decimal", DECIMAL, true),
         Field::computed("flag", FieldType::Boolean, true),
         Field::computed("instant", FieldType::Timestamp, true),
-    ])
+    ]
 }
 
 /// An aggregate over a field of [`input`]; without a field it counts rows.

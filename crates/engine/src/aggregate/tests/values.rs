@@ -37,7 +37,8 @@ fn at(aggregate: &Aggregate, rows: &[(i64, i64)]) -> Accumulator {
 #[test]
 fn first_and_last_go_by_event_time_and_only_then_by_arrival() {
     let (first, last) = (aggregate(First, "whole"), aggregate(Last, "whole"));
-    let cases: [(&[(i64, i64)], i64, i64); 4] = [
+    type Case<'a> = (&'a [(i64, i64)], i64, i64);
+    let cases: [Case<'_>; 4] = [
         (&[(1, 10)], 1, 1),
         (&[(1, 10), (2, 5), (3, 20), (4, 15)], 2, 3),
         (&[(1, 10), (2, 10), (3, 10)], 1, 3),
@@ -168,6 +169,39 @@ fn equal_values_count_once_in_each_group() {
         "it is there already"
     );
     assert!(!takes(&distinct(Sum, "whole"), &[whole(i64::MAX)], whole(1)));
+}
+
+/// What a part has and another has not may be larger than all of it together.
+#[test]
+fn distinct_sums_have_room_only_where_every_choice_of_values_has() {
+    let sum = distinct(Sum, "whole");
+    let large = i64::MAX / 2;
+    let cancelled = one_group(&sum, &[whole(large), whole(-large)]);
+    assert_eq!(result(&sum, &cancelled, 0), Value::Whole(0));
+    let mut merged = Accumulator::new(&sum);
+    merged.grow(1);
+    assert_eq!(merged.merge(&cancelled, 0, &[0]), None);
+    assert!(!merged.has_room(Peak::Whole(1), 1));
+    let mut small = one_group(&sum, &[whole(7), whole(-7)]);
+    assert!(small.has_room(Peak::Whole(1000), 4096));
+}
+
+#[test]
+fn a_merge_into_a_new_group_is_a_copy() {
+    let sum = distinct(Sum, "double");
+    // In another order the sum of all would be another.
+    let mut merged = one_group(&sum, &[1e16, 1.0].map(double));
+    assert_eq!(
+        merged.merge(&one_group(&sum, &[-1e16, 1.0, 3.0].map(double)), 0, &[0]),
+        None
+    );
+    let mut copy = Accumulator::new(&sum);
+    copy.grow(1);
+    assert_eq!(copy.merge(&merged, &[0]), None);
+    let (mut one, mut other) = (Vec::new(), Vec::new());
+    merged.save(&mut one);
+    copy.save(&mut other);
+    assert_eq!(one, other);
 }
 
 #[test]
