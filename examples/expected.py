@@ -309,6 +309,57 @@ def aggregates():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def sessions():
+    lines = flights(1700)
+    gap, aircraft = 12 * HOUR, {}
+    for f in records(lines):
+        # Out of order by a day at most: nothing here is late.
+        if f["tailnum"] is not None:
+            aircraft.setdefault(f["tailnum"], []).append(f)
+    results = []
+    for tailnum, rows in aircraft.items():
+        rows.sort(key=lambda f: f["ts"])
+        days = [[rows[0]]]
+        for before, f in zip(rows, rows[1:]):
+            if f["ts"] - before["ts"] > gap:
+                days.append([])
+            days[-1].append(f)
+        for day in days:
+            results.append({
+                "tailnum": tailnum,
+                "window_start": day[0]["ts"],
+                "window_end": day[-1]["ts"] + gap,
+                "is_final": True,
+                "departures": len(day),
+                "miles": sum(f["distance"] for f in day),
+                "worst": max((f["dep_delay"] for f in day if f["dep_delay"] is not None), default=None),
+            })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
+def windows_of_windows():
+    lines = flights(1700)
+    size, slide, day, offset = HOUR, HOUR // 4, 24 * HOUR, 5 * HOUR
+    hours, days = {}, {}
+    for f in records(lines):
+        for start in range(f["ts"] - f["ts"] % slide - size + slide, f["ts"] + 1, slide):
+            hours[f["carrier"], start] = hours.get((f["carrier"], start), 0) + 1
+    for (carrier, start), count in hours.items():
+        at = start + size - 1
+        days.setdefault((carrier, at - (at - offset) % day), []).append(count)
+    results = []
+    for (carrier, start), counts in days.items():
+        results.append({
+            "carrier": carrier,
+            "window_start": start,
+            "window_end": start + day,
+            "is_final": True,
+            "most": max(counts),
+            "hours": len(counts),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 EXAMPLES = {
     "01-filter-map": filter_map,
     "02-tumbling-window": tumbling_window,
@@ -319,6 +370,8 @@ EXAMPLES = {
     "08-by-another-key": by_another_key,
     "07-join-table": join_table,
     "09-aggregates": aggregates,
+    "11-sessions": sessions,
+    "12-windows-of-windows": windows_of_windows,
 }
 
 

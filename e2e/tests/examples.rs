@@ -110,6 +110,19 @@ fn tumbling_window_as_pipeline_and_in_short_form() {
 fn join_with_tables() {
     let run = run(&["07-join-table/pipeline.yaml"]);
     assert_eq!(run.output, expected("07-join-table/expected.jsonl"));
+}
+
+#[test]
+fn sessions() {
+    let run = run(&["11-sessions/pipeline.yaml"]);
+    same_multiset(run.output, expected("11-sessions/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
+fn windows_of_windows() {
+    let run = run(&["12-windows-of-windows/pipeline.yaml"]);
+    same_multiset(run.output, expected("12-windows-of-windows/expected.jsonl")).unwrap();
     assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
 }
 

@@ -225,12 +225,11 @@ impl Chain {
 
     /// How far time has come for the results: what is still to come lies after that.
     pub fn watermark_of_results(&self) -> i64 {
-        let keyed = self.states.iter().flatten();
-        let behind = |now, keyed: &Box<dyn Keyed>| Now {
-            watermark: keyed.watermark_behind(now),
-            ..now
-        };
-        keyed.fold(self.now(), behind).watermark
+        let mut now = self.now();
+        for keyed in self.states.iter().flatten() {
+            now.watermark = keyed.watermark_behind(now);
+        }
+        now.watermark
     }
 
     /// Says that there are records to come, or that nobody looked: the partition is not idle now.

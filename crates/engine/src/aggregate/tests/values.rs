@@ -181,9 +181,9 @@ fn distinct_sums_have_room_only_where_every_choice_of_values_has() {
     let mut merged = Accumulator::new(&sum);
     merged.grow(1);
     assert_eq!(merged.merge(&cancelled, 0, &[0]), None);
-    assert!(!merged.has_room(Peak::Whole(1), 1));
+    assert!(!merged.has_room(Peak::Whole(1), 1, 1));
     let mut small = one_group(&sum, &[whole(7), whole(-7)]);
-    assert!(small.has_room(Peak::Whole(1000), 4096));
+    assert!(small.has_room(Peak::Whole(1000), 4096, 1));
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn a_merge_into_a_new_group_is_a_copy() {
     );
     let mut copy = Accumulator::new(&sum);
     copy.grow(1);
-    assert_eq!(copy.merge(&merged, &[0]), None);
+    assert_eq!(copy.merge(&merged, 0, &[0]), None);
     let (mut one, mut other) = (Vec::new(), Vec::new());
     merged.save(&mut one);
     copy.save(&mut other);
