@@ -112,7 +112,9 @@ impl World {
         let (records, next) = self.broker.read_committed_from("out", 0, self.read).unwrap();
         self.read = next;
         let count = |value: &[u8]| serde_json::from_slice::<serde_json::Value>(value).unwrap()["n"].as_i64();
-        let counts = records.iter().map(|record| count(record.value.as_deref().unwrap()).unwrap());
+        let counts = records
+            .iter()
+            .map(|record| count(record.value.as_deref().unwrap()).unwrap());
         counts.collect()
     }
 
