@@ -360,6 +360,44 @@ def windows_of_windows():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def keyed_state():
+    lines = []
+    for at, line in enumerate(flights(1200)):
+        if json.loads(line)["tailnum"] is not None:
+            lines.append(line)
+            # Now and then something is sent again, at once or later.
+            if at % 5 == 0:
+                lines.append(lines[-1 - at % 3 * 40] if len(lines) > 100 else line)
+    newest, forgotten, before, results = -math.inf, {}, {}, []
+    for f in records(lines):
+        newest = max(newest, f["ts"])
+        watermark = newest - 4 * HOUR - 1
+        key = (f["tailnum"], f["flight"])
+        until = forgotten.get(key, -math.inf)
+        if until > watermark and f["ts"] < until:
+            continue
+        forgotten[key] = max(until, f["ts"] + 12 * HOUR) if until > watermark else f["ts"] + 12 * HOUR
+        last, kept = before.get(f["tailnum"], (None, -math.inf))
+        if kept <= watermark:
+            last, kept = None, -math.inf
+        before[f["tailnum"]] = (f, max(kept, f["ts"] + 6 * HOUR))
+        minutes = None
+        if last:
+            minutes = f["ts"] - last["ts"]
+            # Whole numbers divide towards zero, as in SQL.
+            minutes = abs(minutes) // 60_000 * (1 if minutes > 0 else -1)
+        results.append({
+            "tailnum": f["tailnum"],
+            "flight": f["flight"],
+            "origin": f["origin"],
+            "was_bound_for": last["dest"] if last else None,
+            "minutes": minutes,
+        })
+    assert len(results) < len(lines) - 150
+    assert sum(row["was_bound_for"] is not None for row in results) > 100
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 EXAMPLES = {
     "01-filter-map": filter_map,
     "02-tumbling-window": tumbling_window,
@@ -372,6 +410,7 @@ EXAMPLES = {
     "09-aggregates": aggregates,
     "11-sessions": sessions,
     "12-windows-of-windows": windows_of_windows,
+    "10-keyed-state": keyed_state,
 }
 
 

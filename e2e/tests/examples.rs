@@ -163,6 +163,13 @@ fn flat_map() {
 }
 
 #[test]
+fn keyed_state() {
+    let run = run(&["10-keyed-state/pipeline.yaml"]);
+    assert_eq!(run.output, expected("10-keyed-state/expected.jsonl"));
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn dead_letters() {
     let run = run(&["05-dead-letters/pipeline.yaml"]);
     assert_eq!(run.output, expected("05-dead-letters/expected.jsonl"));
