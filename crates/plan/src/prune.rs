@@ -58,7 +58,10 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
     };
     let mut pass = |projections: &[&Projection]| {
         let left = columns_left(projections, wanted);
-        for (column, left) in projections.iter().flat_map(|projection| projection.columns.iter().zip(&left)) {
+        for (column, left) in projections
+            .iter()
+            .flat_map(|projection| projection.columns.iter().zip(&left))
+        {
             if let (Column::Input(position), true) = (column, left) {
                 needed[*position] = true;
             }
