@@ -288,6 +288,15 @@ fn arrays_that_came_in_are_results_where_no_step_takes_them_away() {
 }
 
 #[test]
+fn a_negated_decimal_keeps_its_digits() {
+    let mut chain = chain("[{name: m, map: {set: [{field: n, expression: '-CAST(a AS DECIMAL(5, 2))'}], keep: [k]}}]");
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":999,"ts":1}"#]),
+        [r#"x={"k":"x","n":-999.00}@1"#]
+    );
+}
+
+#[test]
 fn explode_makes_a_row_an_item_and_a_failing_item_is_dead_alone() {
     let mut chain = chain(
         "[{name: e, flatMap: {explode: {field: list, as: item, position: at}}},
