@@ -55,6 +55,25 @@ fn aggregation() -> Value {
     spec
 }
 
+/// Operators: one window with these members.
+fn window(members: Value) -> Value {
+    let mut window = json!({"keys": ["a"], "aggregates": [{"name": "n", "function": "count"}]});
+    for (name, value) in members.as_object().expect("members") {
+        window[name] = value.clone();
+    }
+    json!([{"name": "x", "window": window}])
+}
+
+/// Operators: one join with a table that has these members.
+fn join(members: Value) -> Value {
+    let fields = json!([{"name": "b", "type": "int64"}]);
+    let mut table = json!({"name": "t", "schema": {"fields": fields}, "key": ["b"]});
+    for (name, value) in members.as_object().expect("members") {
+        table[name] = value.clone();
+    }
+    json!([{"name": "x", "join": {"table": table, "on": [{"field": "a", "equals": "b"}]}}])
+}
+
 /// `spec` with the value at a JSON pointer replaced, or taken away where it is null.
 fn with(mut spec: Value, pointer: &str, value: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
@@ -142,7 +161,7 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         json!([operator])
     };
     let field = |field: Value| json!([field]);
-    let one_body = "set exactly one of filter, map, flatMap, groupBy, window, deduplicate and previous";
+    let one_body = "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous";
     let one_target = "set exactly one of lagRecords and lagSeconds";
     let decimal_scale = "type decimal needs scale, and only decimal has scale";
     vec![
@@ -253,6 +272,31 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             "/scaling",
             json!({"min": 3, "max": 2, "target": {"lagRecords": 1}}),
             "min must not be above max",
+        ),
+        (
+            "/operators",
+            window(json!({"tumbling": {"size": "1h"}, "session": {"gap": "1h"}})),
+            "set exactly one of tumbling, sliding and session",
+        ),
+        (
+            "/operators",
+            window(json!({"tumbling": {"size": "1h"}, "emit": {"onClose": {}, "onUpdate": {}}})),
+            "set exactly one of onClose, onUpdate and early",
+        ),
+        (
+            "/operators",
+            json!([{"name": "x", "join": {"on": [{"field": "a"}]}}]),
+            "set table",
+        ),
+        (
+            "/operators",
+            join(json!({"file": {"path": "t.csv"}, "configMap": {"name": "c", "key": "t.csv"}})),
+            "set exactly one of file and configMap",
+        ),
+        (
+            "/operators",
+            join(json!({"file": {"path": "t.csv"}, "asOf": "eventTime"})),
+            "asOf eventTime needs validFrom, and only asOf eventTime has validFrom",
         ),
         ("/scaling", json!({"max": 2, "target": {}}), one_target),
         (
