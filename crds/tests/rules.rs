@@ -80,10 +80,19 @@ fn all_rules_compile() {
 #[test]
 fn what_is_right_passes() {
     let filter = json!([{"name": "x", "filter": {"where": "a > 1"}}, {"name": "y", "map": {"keep": ["a"]}}]);
+    let schema = json!({"fields": [{"name": "a", "type": "string"}, {"name": "d", "type": "decimal", "scale": 2}]});
+    let joins = json!([
+        {"name": "x", "join": {"on": [{"field": "a"}], "table":
+            {"name": "t", "file": {"path": "t.csv"}, "schema": schema.clone(), "key": ["a"], "asOf": "latest"}}},
+        {"name": "y", "join": {"on": [{"field": "a"}], "type": "left", "fields": [{"field": "d", "as": "e"}], "table":
+            {"name": "t", "configMap": {"name": "t", "key": "t.csv"}, "schema": schema, "key": ["a"],
+             "asOf": "eventTime", "validFrom": "since"}}},
+    ]);
     let from_pipeline = json!({"pipeline": {"name": "other", "start": "earliest"}});
     for spec in [
         pipeline(),
         with(pipeline(), "/operators", filter),
+        with(pipeline(), "/operators", joins),
         with(with(pipeline(), "/source", from_pipeline), "/schema", Value::Null),
         with(
             pipeline(),
@@ -116,8 +125,14 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             .extend(body.as_object().expect("it is one").clone());
         json!([operator])
     };
+    let table = |more: Value| {
+        let mut table = json!({"name": "t", "schema": {"fields": [{"name": "a", "type": "string"}]}, "key": ["a"]});
+        let members = table.as_object_mut().expect("it is one");
+        members.extend(more.as_object().expect("it is one").clone());
+        operators(json!({"join": {"table": table, "on": [{"field": "a"}]}}))
+    };
     let field = |field: Value| json!([field]);
-    let one_body = "set exactly one of filter, map, flatMap, groupBy and window";
+    let one_body = "set exactly one of filter, map, flatMap, groupBy, window and join";
     let one_target = "set exactly one of lagRecords and lagSeconds";
     let decimal_scale = "type decimal needs scale, and only decimal has scale";
     vec![
@@ -153,6 +168,32 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             "/operators",
             operators(json!({"groupBy": {"keys": ["a"], "aggregates": [{"name": "s", "function": "sum"}]}})),
             "every function but count needs an expression",
+        ),
+        (
+            "/operators",
+            operators(json!({"join": {"on": [{"field": "a"}]}})),
+            "set table",
+        ),
+        ("/operators", table(json!({})), "set exactly one of file and configMap"),
+        (
+            "/operators",
+            table(json!({"file": {"path": "t.csv"}, "configMap": {"name": "t", "key": "t.csv"}})),
+            "set exactly one of file and configMap",
+        ),
+        (
+            "/operators",
+            table(json!({"file": {"path": "t.csv"}, "validFrom": "a"})),
+            "asOf eventTime needs validFrom, and only asOf eventTime has validFrom",
+        ),
+        (
+            "/operators",
+            table(json!({"file": {"path": "t.csv"}, "asOf": "eventTime"})),
+            "asOf eventTime needs validFrom, and only asOf eventTime has validFrom",
+        ),
+        (
+            "/operators",
+            table(json!({"file": {"path": "t.csv"}, "schema": {"fields": [{"name": "a", "type": "decimal"}]}})),
+            decimal_scale,
         ),
         (
             "/schema/fields",
