@@ -48,3 +48,5 @@ pub mod compare;
 pub mod scenario;
 
 pub mod bench;
+
+pub mod sql;

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use millrace_plan::Resources;
 
-use super::volumes::{self, PLAN_DIR, SECRETS_DIR, STATE_DIR};
+use super::volumes::{self, CONFIG_MAPS_DIR, PLAN_DIR, SECRETS_DIR, STATE_DIR};
 use super::{ADMIN, ADMIN_PORT, Blueprint, labels, names};
 use crate::controller::build::config_map::FILE;
 
@@ -86,7 +86,7 @@ fn container(blueprint: &Blueprint) -> Container {
         name: "runner".to_owned(),
         image: Some(blueprint.image.to_owned()),
         image_pull_policy: Some(blueprint.pull_policy.to_owned()),
-        args: Some(arguments()),
+        args: Some(arguments(blueprint)),
         env: Some(vec![runner_id()]),
         ports: Some(vec![ContainerPort {
             name: Some(ADMIN.to_owned()),
@@ -118,7 +118,7 @@ fn container(blueprint: &Blueprint) -> Container {
     }
 }
 
-fn arguments() -> Vec<String> {
+fn arguments(blueprint: &Blueprint) -> Vec<String> {
     let plan = format!("{PLAN_DIR}/{FILE}");
     let arguments = [
         ("--plan", plan.as_str()),
@@ -126,7 +126,10 @@ fn arguments() -> Vec<String> {
         ("--secrets-dir", SECRETS_DIR),
         ("--termination-log", LAST_WORDS),
     ];
-    arguments.map(|(name, value)| format!("{name}={value}")).into()
+    // Runners without tables do not start anew when a version of ours learns of this.
+    let tables = volumes::has_tables(blueprint).then_some(("--config-maps-dir", CONFIG_MAPS_DIR));
+    let arguments = arguments.into_iter().chain(tables);
+    arguments.map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// The pod's name: the same after a restart of the container, and nobody else's.
