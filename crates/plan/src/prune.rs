@@ -44,7 +44,8 @@ pub(crate) fn prune(mut plan: Plan) -> Plan {
 /// What an operator needs of its input, if `wanted` of its output is needed.
 fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
     let mut needed = match kind {
-        OperatorKind::Filter(_) => wanted.clone(),
+        OperatorKind::Filter(_) | OperatorKind::Deduplicate(_) => wanted.clone(),
+        OperatorKind::Previous(_) => wanted[..input.len()].to_vec(),
         OperatorKind::Map(_)
         | OperatorKind::FlatMap(FlatMap::Split(_))
         | OperatorKind::Group(_)
@@ -55,6 +56,7 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
             let tail = input.len() - explode.array - 1;
             [&wanted[..explode.array], &[true], &wanted[wanted.len() - tail..]].concat()
         }
+        OperatorKind::Join(_) => wanted[..input.len()].to_vec(),
     };
     let mut pass = |projections: &[&Projection]| {
         let left = columns_left(projections, wanted);
@@ -74,6 +76,16 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
         }
         OperatorKind::Group(group) => group.keys.iter().for_each(|position| needed[*position] = true),
         OperatorKind::Window(window) => window.keys.iter().for_each(|position| needed[*position] = true),
+        OperatorKind::Join(join) => join.on.iter().for_each(|position| needed[*position] = true),
+        OperatorKind::Deduplicate(deduplicate) => deduplicate.keys.iter().for_each(|position| needed[*position] = true),
+        // All of them, even those that nobody wants: what state means must not change with the steps behind.
+        OperatorKind::Previous(previous) => {
+            previous
+                .keys
+                .iter()
+                .chain(&previous.fields)
+                .for_each(|position| needed[*position] = true);
+        }
         OperatorKind::Filter(_) | OperatorKind::FlatMap(FlatMap::Explode(_)) => {}
     }
     visit_expressions(kind, &mut |expression| {
@@ -115,6 +127,24 @@ fn move_operator(operator: &mut Operator, moved: &Moved, wanted: &Needed) -> Nee
         OperatorKind::Window(window) => {
             window.keys = moved.all(&window.keys);
             vec![true; operator.output.len()]
+        }
+        OperatorKind::Join(join) => {
+            join.on = moved.all(&join.on);
+            let added = &wanted[moved.left().len()..];
+            let mut left = added.iter();
+            join.fields
+                .retain(|_| *left.next().expect("one entry for every added field"));
+            [&moved.left(), added].concat()
+        }
+        OperatorKind::Deduplicate(deduplicate) => {
+            deduplicate.keys = moved.all(&deduplicate.keys);
+            moved.left()
+        }
+        OperatorKind::Previous(previous) => {
+            previous.keys = moved.all(&previous.keys);
+            previous.fields = moved.all(&previous.fields);
+            let added = vec![true; previous.fields.len()];
+            [moved.left(), added].concat()
         }
     }
 }

@@ -4,7 +4,7 @@ use arrow::array::{Decimal128Builder, Float64Builder};
 
 use crate::aggregate::Peak;
 use crate::aggregate::kernel::{Fold, State};
-use crate::aggregate::peak::Bound;
+use crate::aggregate::peak::{Bound, MERGEABLE, TAME};
 use crate::aggregate::sum::DECIMAL_MAX;
 use crate::state::codec::{self, CodecError, Reader};
 
@@ -120,6 +120,8 @@ impl State for WholeMean {
 #[derive(Default)]
 pub(crate) struct DoubleMean {
     totals: Totals<f64>,
+    /// Whether a value came that was not tame, so that two sums may not fit into one.
+    wild: bool,
 }
 
 impl Fold<f64> for DoubleMean {
@@ -129,6 +131,7 @@ impl Fold<f64> for DoubleMean {
     }
 
     fn fits(&mut self, group: Option<usize>, value: f64) -> bool {
+        self.wild |= value.abs() > TAME;
         (self.totals.of(group).0 + value).is_finite()
     }
 }
@@ -157,6 +160,7 @@ impl State for DoubleMean {
 
     fn clear(&mut self) {
         self.totals.clear();
+        self.wild = false;
     }
 
     fn bytes(&self) -> usize {
@@ -169,6 +173,7 @@ impl State for DoubleMean {
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
         self.totals = Totals::load(reader, groups)?;
+        self.wild = self.totals.sums.iter().any(|sum| sum.abs() > MERGEABLE);
         let finite = self.totals.sums.iter().all(|sum| sum.is_finite());
         if finite {
             Ok(())
@@ -177,8 +182,8 @@ impl State for DoubleMean {
         }
     }
 
-    fn has_room(&mut self, peak: Peak, _rows: usize) -> bool {
-        peak.is_tame()
+    fn has_room(&mut self, peak: Peak, _rows: usize, panes: usize) -> bool {
+        peak.is_tame() && (panes == 1 || !self.wild)
     }
 }
 
@@ -287,11 +292,13 @@ impl State for DecimalMean {
         }
     }
 
-    fn has_room(&mut self, peak: Peak, rows: usize) -> bool {
+    fn has_room(&mut self, peak: Peak, rows: usize, panes: usize) -> bool {
         let exact = || self.totals.sums.iter().map(|sum| sum.unsigned_abs()).max().unwrap_or(0);
         // The means that are there fit, and no mean gets larger by values that would fit alone.
         let alone = DECIMAL_MAX / self.factor.unsigned_abs();
         matches!(peak, Peak::Whole(peak) if peak <= alone)
-            && self.bound.widen(peak, rows, i128::MAX.unsigned_abs(), exact)
+            && self
+                .bound
+                .widen(peak, rows, i128::MAX.unsigned_abs() / panes as u128, exact)
     }
 }

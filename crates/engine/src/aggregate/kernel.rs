@@ -7,7 +7,7 @@ use arrow::buffer::NullBuffer;
 
 use crate::aggregate::Peak;
 use crate::state::codec::{CodecError, Reader};
-use crate::state::{Built, ColumnBuilder, Rows};
+use crate::state::{Built, ColumnBuilder, Item, Rows, View};
 
 /// Values by group number.
 pub(super) trait State {
@@ -18,14 +18,15 @@ pub(super) trait State {
     fn grow(&mut self, groups: usize);
     /// Appends the result of one group.
     fn emit(&self, group: usize, out: &mut Self::Builder);
-    /// Folds a group of `other` into one of these; false, and nothing changed, if it would overflow.
+    /// Folds a group of `other` into one of these; false, and nothing changed, if it would overflow. Into a group
+    /// that has seen nothing it is a copy, bit for bit.
     fn merge(&mut self, into: usize, other: &Self, from: usize) -> bool;
     fn clear(&mut self);
     fn bytes(&self) -> usize;
     fn save(&self, out: &mut Vec<u8>);
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError>;
     /// See [`Accumulator::has_room`](super::Accumulator::has_room). As it is: cannot overflow at all.
-    fn has_room(&mut self, _peak: Peak, _rows: usize) -> bool {
+    fn has_room(&mut self, _peak: Peak, _rows: usize, _panes: usize) -> bool {
         true
     }
 }
@@ -108,6 +109,58 @@ impl<'a> Source for &'a StringArray {
     }
 }
 
+/// Values of any type.
+impl<'a> Source for View<'a> {
+    type Value = Item<'a>;
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> Item<'a> {
+        self.item(row)
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.nulls
+    }
+}
+
+/// Values with the event times of their rows.
+pub(super) struct Timed<'a> {
+    pub(super) values: View<'a>,
+    pub(super) times: &'a [i64],
+}
+
+impl<'a> Source for Timed<'a> {
+    type Value = (Item<'a>, i64);
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> (Item<'a>, i64) {
+        (self.values.item(row), self.times[row])
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.values.nulls
+    }
+}
+
+/// Values with what they are ordered by, which is null only where the value is.
+pub(super) struct Ranked<'a> {
+    pub(super) values: View<'a>,
+    pub(super) by: View<'a>,
+}
+
+impl<'a> Source for Ranked<'a> {
+    type Value = (Item<'a>, Item<'a>);
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> (Item<'a>, Item<'a>) {
+        (self.values.item(row), self.by.item(row))
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.values.nulls
+    }
+}
+
 pub(super) fn fits<S: Source, F: Fold<S::Value>>(state: &mut F, source: &S, row: usize, group: Option<u32>) -> bool {
     source.nulls().is_some_and(|nulls| nulls.is_null(row))
         || state.fits(group.map(|group| group as usize), source.value(row))
@@ -144,9 +197,10 @@ pub(super) fn append<S: State>(state: &S, groups: Range<usize>, out: &mut Column
     groups.for_each(|group| state.emit(group, out));
 }
 
-pub(super) fn merge<S: State>(state: &mut S, other: &S, groups: &[u32]) -> Option<usize> {
-    groups
-        .iter()
-        .enumerate()
-        .position(|(from, into)| !state.merge(*into as usize, other, from))
+pub(super) fn merge<S: State>(
+    state: &mut S,
+    other: &S,
+    mut pairs: impl Iterator<Item = (usize, usize)>,
+) -> Option<usize> {
+    pairs.position(|(into, from)| !state.merge(into, other, from))
 }

@@ -6,6 +6,9 @@ use crate::state::{Values, View};
 /// the largest double, where one more could matter, neighbours are 1e292 apart and this much is rounded away.
 pub(super) const TAME: f64 = 1e100;
 
+/// Sums of doubles up to this can be merged, thousands of them, in any order.
+pub(super) const MERGEABLE: f64 = 1e200;
+
 /// Upper bound of the magnitudes in a column. Values at null places count too: that only errs to the safe side.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Peak {

@@ -4,7 +4,7 @@ use arrow::array::{Decimal128Builder, Float64Builder, Int64Builder};
 
 use crate::aggregate::Peak;
 use crate::aggregate::kernel::{Fold, State};
-use crate::aggregate::peak::Bound;
+use crate::aggregate::peak::{Bound, MERGEABLE, TAME};
 use crate::state::Built;
 use crate::state::codec::{self, CodecError, Fixed, Reader};
 
@@ -135,9 +135,9 @@ impl<T: Exact> State for ExactSum<T> {
         }
     }
 
-    fn has_room(&mut self, peak: Peak, rows: usize) -> bool {
+    fn has_room(&mut self, peak: Peak, rows: usize, panes: usize) -> bool {
         let exact = || self.sums.iter().map(|sum| sum.magnitude()).max().unwrap_or(0);
-        self.bound.widen(peak, rows, T::LIMIT, exact)
+        self.bound.widen(peak, rows, T::LIMIT / panes as u128, exact)
     }
 }
 
@@ -146,6 +146,8 @@ impl<T: Exact> State for ExactSum<T> {
 pub(crate) struct DoubleSum {
     sums: Vec<f64>,
     seen: Vec<bool>,
+    /// Whether a value came that was not tame, so that two sums may not fit into one.
+    wild: bool,
 }
 
 impl Fold<f64> for DoubleSum {
@@ -156,6 +158,7 @@ impl Fold<f64> for DoubleSum {
     }
 
     fn fits(&mut self, group: Option<usize>, value: f64) -> bool {
+        self.wild |= value.abs() > TAME;
         (group.map_or(0.0, |group| self.sums[group]) + value).is_finite()
     }
 }
@@ -185,6 +188,7 @@ impl State for DoubleSum {
     fn clear(&mut self) {
         self.sums.clear();
         self.seen.clear();
+        self.wild = false;
     }
 
     fn bytes(&self) -> usize {
@@ -199,6 +203,7 @@ impl State for DoubleSum {
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
         self.sums = reader.all(groups)?;
         self.seen = reader.all(groups)?;
+        self.wild = self.sums.iter().any(|sum| sum.abs() > MERGEABLE);
         let finite = self.sums.iter().all(|sum| sum.is_finite());
         if finite {
             Ok(())
@@ -207,7 +212,7 @@ impl State for DoubleSum {
         }
     }
 
-    fn has_room(&mut self, peak: Peak, _rows: usize) -> bool {
-        peak.is_tame()
+    fn has_room(&mut self, peak: Peak, _rows: usize, panes: usize) -> bool {
+        peak.is_tame() && (panes == 1 || !self.wild)
     }
 }

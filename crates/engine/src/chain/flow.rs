@@ -1,6 +1,7 @@
 //! A batch between two operators, with the record keys of its rows where they are no longer those of the input records.
 
 use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::concat_batches;
 use millrace_plan::Fields;
 
 use crate::batch::{Batch, keep, pick};
@@ -9,6 +10,7 @@ use crate::operators::Picked;
 use crate::operators::flat_map::Flattened;
 
 /// Rows and their record keys.
+#[derive(Clone)]
 pub(super) struct Flow {
     pub(super) batch: Batch,
     /// For each row its record key; None while rows keep the key of the record that they were made from.
@@ -36,6 +38,28 @@ impl Flow {
             watermarks: Vec::new(),
         };
         Self { batch, keys: None }
+    }
+
+    /// These rows and then others of the same fields, all with keys of their own.
+    pub(super) fn then(self, other: Self) -> Self {
+        if other.batch.len() == 0 {
+            return self;
+        }
+        if self.batch.len() == 0 {
+            return other;
+        }
+        let columns = [&self.batch.columns, &other.batch.columns];
+        let columns = concat_batches(&columns[0].schema(), columns).expect("both have the same fields");
+        Self {
+            batch: Batch {
+                columns,
+                // Rows that were made at the end of the input come from no record.
+                origins: Vec::new(),
+                times: [self.batch.times, other.batch.times].concat(),
+                watermarks: [self.batch.watermarks, other.batch.watermarks].concat(),
+            },
+            keys: self.keys.zip(other.keys).map(|(keys, others)| [keys, others].concat()),
+        }
     }
 
     /// The rows for which `mask` is true.

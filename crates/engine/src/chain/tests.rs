@@ -15,6 +15,10 @@ fn chain(operators: &str) -> Chain {
 }
 
 fn program(operators: &str) -> Arc<Program> {
+    Arc::new(Program::compile(plan(operators)).unwrap())
+}
+
+fn plan(operators: &str) -> Arc<Plan> {
     let yaml = format!(
         "
 apiVersion: millrace.io/v1alpha1
@@ -36,8 +40,7 @@ spec:
 "
     );
     let object = yaml_serde::from_str(&yaml).unwrap();
-    let plan = millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap();
-    Arc::new(Program::compile(Arc::new(plan)).unwrap())
+    Arc::new(millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap())
 }
 
 /// What a step asked for, as text: `key=value@time` or `!reason/operator row: message`.
@@ -116,6 +119,33 @@ fn map_writes_fields_in_order_with_the_event_time() {
 }
 
 #[test]
+fn a_join_adds_a_tables_fields_and_leaves_key_and_record_as_they_were() {
+    let join = "{name: j, join: {table: {name: t, file: {path: t.csv}, schema: {fields: [{name: k, type: string}, \
+                {name: per, type: int64}]}, key: [k]}, on: [{field: k}]}}";
+    let plan = plan(&format!(
+        "[{join}, {{name: m, map: {{keep: [k, a], set: [{{field: share, expression: a / per}}]}}}}]"
+    ));
+    let tables = |csv: &str| Tables::from([(0, csv.as_bytes().to_vec())]);
+    let program = Program::with_tables(Arc::clone(&plan), &tables("per,k\n2,x\n0,y\n")).unwrap();
+    let out = step(
+        &mut Chain::new(Arc::new(program)),
+        &[
+            r#"{"k":"x","a":5,"ts":11}"#,
+            r#"{"k":"z","a":5,"ts":12}"#,
+            r#"{"k":"y","a":5,"ts":13}"#,
+        ],
+    );
+    let expected = [
+        r#"x={"k":"x","a":5,"share":2}@11"#,
+        "!dead expression-failed/Some(1) #2: division by zero in `a / per`",
+    ];
+    assert_eq!(out, expected);
+    let refused = Program::with_tables(Arc::clone(&plan), &tables("per,k\n2,x\n3,x\n")).unwrap_err();
+    assert_eq!(refused, "table t (file t.csv): line 3: has the key of line 2");
+    assert_eq!(Program::compile(plan).unwrap_err(), "table t was not read");
+}
+
+#[test]
 fn a_row_on_which_an_expression_fails_is_dead_and_the_others_are_not() {
     let mut chain =
         chain("[{name: m, map: {keep: [k], set: [{field: q, expression: 100 / a}, {field: d, expression: a + a}]}}]");
@@ -163,6 +193,98 @@ fn negating_the_smallest_integer_fails_instead_of_wrapping() {
     let mut chain = chain("[{name: m, map: {set: [{field: n, expression: -a}], keep: [k]}}]");
     let told = step(&mut chain, &[r#"{"k":"x","a":-9223372036854775808,"ts":1}"#]);
     assert!(told[0].contains("arithmetic overflow"), "{told:?}");
+}
+
+#[test]
+fn where_guards_an_aggregate_from_records_that_take_no_part() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [
+            {name: n, function: count, where: a <> 0},
+            {name: s, function: sum, expression: 100 / a, where: a <> 0},
+            {name: top, function: topN, expression: f, by: 100 / a, where: a <> 0, limit: 2}]}}]",
+    );
+    let values = [
+        r#"{"k":"x","a":50,"f":0.5,"ts":1}"#,
+        r#"{"k":"x","a":0,"f":1.5,"ts":2}"#,
+        r#"{"k":"x","f":2.5,"ts":3}"#,
+        r#"{"k":"x","a":10,"f":3.5,"ts":4}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@1"#,
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@2"#,
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@3"#,
+            r#"x={"k":"x","n":2,"s":12,"top":[3.5,0.5]}@4"#,
+        ]
+    );
+}
+
+#[test]
+fn a_record_on_which_a_where_or_an_order_fails_is_dead() {
+    for parameter in ["where: 1 / a > 0", "by: 1 / a"] {
+        let mut chain = chain(&format!(
+            "[{{name: g, groupBy: {{keys: [k], aggregates: [{{name: n, function: topN, limit: 1, expression: ts, {parameter}}}]}}}}]"
+        ));
+        let told = step(&mut chain, &[r#"{"k":"x","a":1,"ts":7}"#, r#"{"k":"x","a":0,"ts":8}"#]);
+        assert_eq!(told[0], r#"x={"k":"x","n":[7]}@7"#);
+        assert!(
+            told[1].starts_with("!dead expression-failed/Some(0) #1: division by zero in `ts`, `1 / a"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_list_beyond_its_limit_is_a_dead_letter_and_leaves_no_trace() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [
+            {name: n, function: count}, {name: all, function: collectList, expression: a, limit: 2}]}}]",
+    );
+    let values = [
+        r#"{"k":"x","a":1,"ts":1}"#,
+        r#"{"k":"x","a":2,"ts":1}"#,
+        r#"{"k":"x","a":3,"ts":1}"#,
+        r#"{"k":"x","ts":1}"#,
+        r#"{"k":"y","ts":1}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","n":1,"all":[1]}@1"#,
+            r#"x={"k":"x","n":2,"all":[1,2]}@1"#,
+            r#"x={"k":"x","n":3,"all":[1,2]}@1"#,
+            r#"y={"k":"y","n":1,"all":[]}@1"#,
+            "!dead aggregate-overflow/Some(0) #2: with this record `all` would have more than 2 values",
+        ]
+    );
+}
+
+#[test]
+fn arrays_that_an_aggregate_made_go_on_through_other_steps() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [{name: all, function: collectList, expression: f, limit: 9}]}},
+          {name: e, flatMap: {explode: {field: all, as: one, position: at}}}, {name: f, filter: {where: one > 1.0}}]",
+    );
+    let values = [
+        r#"{"k":"x","f":0.5,"ts":1}"#,
+        r#"{"k":"x","f":1.5,"ts":2}"#,
+        r#"{"k":"x","ts":3}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [r#"x={"k":"x","at":1,"one":1.5}@2"#, r#"x={"k":"x","at":1,"one":1.5}@3"#]
+    );
+}
+
+#[test]
+fn arrays_that_came_in_are_results_where_no_step_takes_them_away() {
+    let mut chain = chain("[{name: m, map: {keep: [k, list]}}]");
+    let values = [r#"{"k":"x","list":[ 1, 2 ],"ts":1}"#, r#"{"k":"x","ts":2}"#];
+    assert_eq!(
+        step(&mut chain, &values),
+        [r#"x={"k":"x","list":[1,2]}@1"#, r#"x={"k":"x","list":null}@2"#]
+    );
 }
 
 #[test]
@@ -367,14 +489,134 @@ fn a_checkpoint_of_another_operator_is_refused_by_name() {
     );
 }
 
-const CHAINS: [&str; 4] = [
+/// A count per 10 ms with more settings, then `between`, then the most per 60 ms and how many there were.
+fn chained(settings: &str, between: &str) -> String {
+    format!(
+        "[{{name: small, window: {{tumbling: {{size: 10ms}}, {settings} keys: [k], aggregates: [{{name: n, function: count}}]}}}},
+          {between}
+          {{name: large, window: {{tumbling: {{size: 60ms}}, keys: [k], aggregates: [
+            {{name: most, function: max, expression: n}}, {{name: times, function: count}}]}}}}]"
+    )
+}
+
+const FINAL: &str = "{name: final, filter: {where: is_final}},";
+
+#[test]
+fn a_window_behind_a_window_gets_its_results_in_time() {
+    let mut chain = chain(&chained("", ""));
+    let values = [
+        r#"{"k":"x","ts":48}"#,
+        r#"{"k":"x","ts":51}"#,
+        r#"{"k":"x","ts":55}"#,
+        // At 65 the window from 50 to 60 is over, and with its result the one from 0 to 60.
+        r#"{"k":"x","ts":65}"#,
+        r#"{"k":"x","ts":71}"#,
+    ];
+    assert_eq!(step(&mut chain, &values[..3]), Vec::<String>::new());
+    let told = step(&mut chain, &values[3..]);
+    assert_eq!(
+        told,
+        [r#"x={"k":"x","window_start":0,"window_end":60,"is_final":true,"most":2,"times":2}@59"#]
+    );
+    assert_eq!(
+        finish(&mut chain),
+        [r#"x={"k":"x","window_start":60,"window_end":120,"is_final":true,"most":1,"times":2}@119"#]
+    );
+}
+
+#[test]
+fn windows_by_the_clock_close_when_the_chain_is_told_the_time() {
+    let mut chain = chain(
+        "[{name: w, window: {tumbling: {size: 10s}, time: processing, keys: [k], aggregates: [{name: n, function: count}]}},
+          {name: behind, window: {tumbling: {size: 1m}, keys: [k], aggregates: [{name: s, function: sum, expression: n}]}}]",
+    );
+    let tick = |chain: &mut Chain, clock| {
+        let mut effects = Effects::default();
+        chain.step(Input::Clock(clock), &mut effects);
+        told(&effects, &[])
+    };
+    assert_eq!(tick(&mut chain, 1_000_000), Vec::<String>::new());
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","ts":5}"#, r#"{"k":"x","ts":1}"#]),
+        Vec::<String>::new()
+    );
+    assert_eq!(tick(&mut chain, 1_015_000), Vec::<String>::new());
+    assert_eq!(step(&mut chain, &[r#"{"k":"x","ts":9}"#]), Vec::<String>::new());
+    assert_eq!(tick(&mut chain, 1_019_999), Vec::<String>::new());
+    assert_eq!(
+        tick(&mut chain, 1_020_000),
+        [r#"x={"k":"x","window_start":960000,"window_end":1020000,"is_final":true,"s":3}@1019999"#]
+    );
+    assert_eq!(
+        tick(&mut chain, 5),
+        Vec::<String>::new(),
+        "a clock that goes back stands still"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn chained_windows_aggregate_what_was_not_late(values in prop::collection::vec(value(), 1..40), which in 0usize..5) {
+        let (settings, between) = [
+            ("", ""),
+            ("allowedLateness: 25ms,", FINAL),
+            ("emit: {onUpdate: {}},", FINAL),
+            ("emit: {early: {every: 3ms}}, allowedLateness: 7ms,", FINAL),
+            ("emit: {early: {every: 4ms}},", FINAL),
+        ][which];
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        let mut chain = chain(&chained(settings, between));
+        let mut told = step(&mut chain, &values);
+        told.extend(finish(&mut chain));
+        let is_late = |at: usize| told.iter().any(|line| line.starts_with(&format!("!late late/Some(0) #{at}:")));
+        let mut small = std::collections::BTreeMap::new();
+        for (at, value) in values.iter().enumerate().filter(|(at, _)| !is_late(*at)) {
+            let start = value.find("\"ts\":").unwrap() + 5;
+            let time: i64 = value[start..].split(',').next().unwrap().parse().unwrap();
+            *small.entry((key_of(values[at]), time / 10)).or_insert(0) += 1;
+        }
+        let mut large = std::collections::BTreeMap::new();
+        for ((key, window), count) in small {
+            let (most, times) = large.entry((key, window / 6)).or_insert((0, 0));
+            (*most, *times) = (count.max(*most), *times + 1);
+        }
+        let line = |((key, window), (most, times)): ((&str, i64), (i32, i32))| {
+            let (start, end) = (window * 60, window * 60 + 60);
+            format!(
+                "{key}={{\"k\":\"{key}\",\"window_start\":{start},\"window_end\":{end},\"is_final\":true,\"most\":{most},\
+                 \"times\":{times}}}@{}",
+                end - 1
+            )
+        };
+        let mut expected: Vec<String> = large.into_iter().map(line).collect();
+        let mut found: Vec<String> = told.into_iter().filter(|line| !line.starts_with("!late late/Some(0)")).collect();
+        expected.sort();
+        found.sort();
+        prop_assert_eq!(found, expected);
+    }
+}
+
+const CHAINS: [&str; 9] = [
     "[{name: f, filter: {where: a % 3 <> 0}}, {name: m, map: {drop: [list], set: [{field: q, expression: 100 / (a - 4)}]}}]",
     "[{name: e, flatMap: {explode: {field: list}}}, {name: g, groupBy: {keys: [k], aggregates: [
         {name: n, function: count}, {name: s, function: sum, expression: list}, {name: d, function: stddev, expression: a}]}}]",
     "[{name: w, window: {tumbling: {size: 20ms}, keys: [k], aggregates: [
         {name: n, function: count}, {name: m, function: max, expression: 10 / a}]}}]",
     "[{name: w, window: {tumbling: {size: 20ms}, allowedLateness: 30ms, keys: [k], aggregates: [
+        {name: n, function: count}, {name: s, function: sum, expression: a}]}}]",    "[{name: w, window: {sliding: {size: 30ms, slide: 7ms}, allowedLateness: 30ms, keys: [k], aggregates: [
         {name: n, function: count}, {name: s, function: sum, expression: a}]}}]",
+    "[{name: w, window: {session: {gap: 6ms}, emit: {onUpdate: {}}, keys: [k], aggregates: [{name: n, function: count}]}}]",
+    "[{name: g, groupBy: {keys: [k, a], aggregates: [{name: n, function: count}]}},
+      {name: w, window: {tumbling: {size: 20ms}, keys: [k, a], aggregates: [{name: m, function: max, expression: n}]}}]",
+    "[{name: s, window: {session: {gap: 6ms}, allowedLateness: 9ms, keys: [k], aggregates: [{name: n, function: count}]}},
+      {name: w, window: {sliding: {size: 50ms, slide: 10ms}, emit: {early: {every: 5ms}}, keys: [k], aggregates: [
+        {name: m, function: max, expression: n}, {name: t, function: count}]}},
+      {name: g, groupBy: {keys: [k], aggregates: [{name: n, function: count}]}}]",
+    "[{name: w, window: {tumbling: {size: 7ms}, keys: [k, a], aggregates: [{name: n, function: count}]}},
+      {name: m, map: {set: [{field: q, expression: 12 / (n - 1)}]}},
+      {name: v, window: {tumbling: {size: 21ms}, emit: {onUpdate: {}}, keys: [a, k], aggregates: [{name: m, function: max, expression: q}]}}]",
 ];
 
 prop_compose! {

@@ -1,207 +1,64 @@
-//! Aggregates a key and window of event time. No clock: windows close by the watermarks that come in with the rows, or
-//! at the end of the input.
+//! Aggregates a key and window of time. No clock: windows close by the watermarks that come in with the rows, by the time
+//! that the chain was told, or at the end of the input.
 //!
-//! The meaning, which [`Keyed::step`] of it may only shorten: before a row, time moves on to the row's watermark and
-//! the windows that this closes emit; then the row is added, or found late. Moving on first is right, since a row that
-//! raised the watermark itself lies after it, and a watermark that has passed the row's own window was there before the
-//! row. After the last row, time moves on to the partition's watermark. Nothing in this mentions batches, so **the
-//! sequence of results is the same however the input is cut into batches**: windows that time passes emit in the order
-//! of the watermark that they wait for, older windows first, and groups in order of first arrival in their window.
+//! The meaning, which [`Keyed::step`] may only shorten: before a row, time moves on to the row's watermark and what this
+//! makes due is emitted; then the row is added, or found late. Moving on first is right, since a row that raised the
+//! watermark itself lies after it, and a watermark that has passed the row's own window was there before the row. After
+//! the last row, time moves on to the partition's watermark. Nothing in this mentions batches, so **the sequence of results
+//! is the same however the input is cut into batches**: what time makes due is emitted in the order of the watermark that
+//! it waits for, older windows first, and groups in order of first arrival in their window (of sliding windows: of panes,
+//! the oldest first, and of arrival in the pane).
 //!
-//! A window `[start, end)` fires at the watermark `end - 1`; it is closed, and later rows are late, at `end - 1 +
-//! lateness`. Without lateness both are one, and nothing emits between rows of a batch but what could as well emit at
-//! its end. With lateness a row of a window that has fired emits its group's result at once.
+//! A window `[start, end)` is over at the watermark `end - 1`; it is closed, and later rows are late, at `end - 1 +
+//! lateness`. A session is over at `end`, since a row that happens then still belongs to it. Without lateness both are
+//! one. With lateness a window emits when it is over and when it is closed, and in between a row emits its group's result
+//! at once. Emitting on update, every row does so, and the end of the window is no event of its own.
+//!
+//! A result is known by its group and the start of its window: it replaces those before it. A session that was emitted
+//! and then got another start, because an older row or session joined it, emits once more under the old start: no rows.
+
+mod blocks;
+
+mod changes;
+
+mod grid;
 
 mod output;
 
 mod panes;
 
-use arrow::array::ArrayRef;
-use millrace_plan::{Fields, Tumbling, Window};
+mod sessions;
 
-use crate::batch::Batch;
-use crate::operators::window::output::Output;
-use crate::operators::window::panes::{Panes, Span};
-use crate::operators::{Fault, Keyed, Made, Now, StateSize};
-use crate::state::codec::{CodecError, Fixed, Reader};
-use crate::state::{Inputs, Layout};
-use crate::watermark::Watermark;
+mod sliding;
 
-/// The open windows of one partition.
-pub(crate) struct WindowOperator {
-    layout: Layout,
-    tumbling: Tumbling,
-    /// Milliseconds.
-    lateness: i64,
-    output: Fields,
-    panes: Panes,
-    /// How far time has come: windows whose last instant is not above it have fired.
-    watermark: i64,
-    /// Windows whose last instant is not above it are closed for good, even if the lateness is raised later.
-    closed: i64,
-    /// Rows that were not added; kept for its memory.
-    faults: Vec<(usize, Fault)>,
-}
+mod times;
 
-impl WindowOperator {
-    pub(crate) fn new(spec: &Window, input: &Fields, output: &Fields) -> Self {
-        Self {
-            layout: Layout::new(Some(spec.tumbling), &spec.keys, &spec.aggregates, input),
-            tumbling: spec.tumbling,
-            lateness: spec.allowed_lateness,
-            output: output.clone(),
-            panes: Panes::default(),
-            watermark: Watermark::NONE,
-            closed: Watermark::NONE,
-            faults: Vec::new(),
+mod tumbling;
+
+use millrace_plan::{Emit, Fields, Sliding, Tumbling, Window, WindowKind};
+
+use crate::operators::Keyed;
+use crate::operators::window::sessions::Sessions;
+use crate::operators::window::sliding::SlidingWindows;
+use crate::operators::window::tumbling::TumblingWindows;
+
+/// The operator for a window, which has seen nothing.
+pub(crate) fn operator(spec: &Window, input: &Fields, output: &Fields) -> Box<dyn Keyed> {
+    match (spec.kind, spec.emit) {
+        (WindowKind::Tumbling(tumbling), Emit::OnClose) => {
+            Box::new(TumblingWindows::new(tumbling, spec, input, output))
         }
-    }
-
-    /// Last instant of the newest window that this watermark closes for good.
-    fn closed_at(&self, watermark: i64) -> i64 {
-        watermark.saturating_sub(self.lateness)
-    }
-
-    /// Adds the rows that wait in their windows.
-    fn add_waiting(&mut self, inputs: &Inputs<'_>) {
-        if self.panes.has_room(inputs) {
-            self.panes.add_waiting(inputs);
-            return;
+        (WindowKind::Tumbling(Tumbling { size, offset }), Emit::OnUpdate | Emit::Early { .. }) => {
+            let slide = size;
+            Box::new(SlidingWindows::new(
+                Sliding { size, slide, offset },
+                spec,
+                input,
+                output,
+            ))
         }
-        for (row, span) in self.panes.take_waiting(&self.layout) {
-            self.add_row(inputs, row as usize, span);
-        }
-    }
-
-    /// Adds one row, unless an aggregate would overflow. Returns its group.
-    fn add_row(&mut self, inputs: &Inputs<'_>, row: usize, span: Span) -> Option<usize> {
-        match self.panes.add_row(inputs, row, span, &self.layout) {
-            Ok(group) => Some(group),
-            Err(full) => {
-                self.faults.push((row, Fault::Overflow(self.layout.overflow(full))));
-                None
-            }
-        }
-    }
-
-    /// Adds a row to a window that has fired, and emits its group again.
-    fn update(&mut self, inputs: &Inputs<'_>, row: usize, span: Span, out: &mut Output) {
-        if let Some(group) = self.add_row(inputs, row, span) {
-            let groups = self.panes.groups(span);
-            out.append(&self.layout, groups, group..group + 1, span, false, self.watermark);
-        }
-    }
-
-    /// Moves time on, never back: windows fire and close in the order of the watermark that they wait for.
-    fn advance(&mut self, watermark: i64, out: &mut Output) {
-        if watermark <= self.watermark {
-            return;
-        }
-        let before = std::mem::replace(&mut self.watermark, watermark);
-        self.closed = self.closed.max(self.closed_at(watermark));
-        let mut due = Vec::new();
-        for span in self.panes.spans().take_while(|span| span.last <= watermark) {
-            if span.last <= self.closed {
-                due.push((span.last.saturating_add(self.lateness), span.last, true, span));
-            }
-            if self.lateness > 0 && span.last > before {
-                due.push((span.last, span.last, false, span));
-            }
-        }
-        due.sort_by_key(|(at, last, ..)| (*at, *last));
-        for (at, _, closes, span) in due {
-            let just_before = before.max(at.saturating_sub(1));
-            if closes {
-                self.close(span, just_before, out);
-            } else {
-                let groups = self.panes.groups(span);
-                out.append(&self.layout, groups, 0..groups.len(), span, false, just_before);
-            }
-        }
-    }
-
-    fn close(&mut self, span: Span, watermark: i64, out: &mut Output) {
-        let groups = self.panes.groups(span);
-        out.append(&self.layout, groups, 0..groups.len(), span, true, watermark);
-        self.panes.remove(span, &self.layout);
-    }
-
-    fn load_windows(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
-        let (watermark, closed) = (reader.get()?, reader.get()?);
-        let panes = Panes::load(&self.layout, self.tumbling, reader)?;
-        reader.end()?;
-        if closed > watermark || panes.first().is_some_and(|span| span.last <= closed) {
-            return Err(CodecError::Invalid("a window is open that was closed"));
-        }
-        (self.watermark, self.closed, self.panes) = (watermark, closed, panes);
-        Ok(())
-    }
-}
-
-impl Keyed for WindowOperator {
-    /// Adds the rows, then closes what the watermark closes. The results' time is the window's last instant, their
-    /// watermark the one just before they were due.
-    fn step(
-        &mut self,
-        batch: &Batch,
-        arguments: &[Option<ArrayRef>],
-        now: Now,
-        faults: &mut Vec<(usize, Fault)>,
-    ) -> Option<Made> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
-        let mut out = Output::default();
-        let mut span = Span::NOWHERE;
-        for (row, (time, seen)) in batch.times.iter().zip(&batch.watermarks).enumerate() {
-            if !span.holds(*time) {
-                span = Span::of(self.tumbling, *time);
-            }
-            if span.last <= self.closed.max(self.closed_at(*seen)) {
-                self.faults.push((row, Fault::Late));
-            } else if span.last <= self.watermark.max(*seen) {
-                self.add_waiting(&inputs);
-                self.advance(*seen, &mut out);
-                self.update(&inputs, row, span, &mut out);
-            } else {
-                self.panes.wait(span, row as u32, &self.layout);
-            }
-        }
-        self.add_waiting(&inputs);
-        self.advance(now.watermark, &mut out);
-        self.faults.sort_by_key(|(row, _)| *row);
-        faults.append(&mut self.faults);
-        out.finish(&self.output).map(Made::Results)
-    }
-
-    /// Every open window closes, oldest first.
-    fn finish(&mut self) -> Option<Made> {
-        let mut out = Output::default();
-        while let Some(span) = self.panes.first() {
-            self.watermark = self.watermark.max(span.last.saturating_sub(1));
-            self.close(span, self.watermark, &mut out);
-        }
-        (self.watermark, self.closed) = (i64::MAX, i64::MAX);
-        out.finish(&self.output).map(Made::Results)
-    }
-
-    fn size(&self) -> StateSize {
-        StateSize {
-            groups: self.panes.spans().map(|span| self.panes.groups(span).len()).sum(),
-            windows: self.panes.spans().count(),
-            bytes: self.panes.bytes(),
-        }
-    }
-
-    fn save(&self, out: &mut Vec<u8>) {
-        self.layout.save(out);
-        self.watermark.put(out);
-        self.closed.put(out);
-        self.panes.save(out);
-    }
-
-    fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut reader = Reader::new(bytes);
-        self.layout.check(&mut reader)?;
-        self.load_windows(&mut reader).map_err(|error| error.to_string())
+        (WindowKind::Sliding(sliding), _) => Box::new(SlidingWindows::new(sliding, spec, input, output)),
+        (WindowKind::Session(session), _) => Box::new(Sessions::new(session, spec, input, output)),
     }
 }
 

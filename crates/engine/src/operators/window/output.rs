@@ -34,24 +34,40 @@ impl Output {
         is_final: bool,
         watermark: i64,
     ) {
+        let (keys, results) = self.rows(layout, range.len(), span, is_final, watermark);
+        groups.append_keys(range.clone(), keys);
+        groups.append_results(range, results);
+    }
+
+    /// Appends so many rows of one window, whose keys and results are then appended to the columns returned.
+    pub(super) fn rows(
+        &mut self,
+        layout: &Layout,
+        count: usize,
+        span: Span,
+        is_final: bool,
+        watermark: i64,
+    ) -> (&mut [ColumnBuilder], &mut [ColumnBuilder]) {
         if self.starts.is_empty() {
-            self.keys = layout.key_builders(range.len());
-            self.results = layout.result_builders(range.len());
+            self.keys = layout.key_builders(count);
+            self.results = layout.result_builders(count);
         }
-        let rows = self.starts.len() + range.len();
+        let rows = self.starts.len() + count;
         self.starts.resize(rows, span.start);
         self.lasts.resize(rows, span.last);
         self.finals.resize(rows, is_final);
         self.watermarks.resize(rows, watermark);
-        groups.append_keys(range.clone(), &mut self.keys);
-        groups.append_results(range, &mut self.results);
+        (&mut self.keys, &mut self.results)
     }
 
-    /// The rows, if there are any.
-    pub(super) fn finish(self, fields: &Fields) -> Option<Batch> {
+    /// The rows, if there are any. Behind the windows time is `held` back: see [`times::behind`](super::times::behind).
+    pub(super) fn finish(mut self, fields: &Fields, held: i64) -> Option<Batch> {
         let rows = self.starts.len();
         if rows == 0 {
             return None;
+        }
+        for watermark in &mut self.watermarks {
+            *watermark = watermark.saturating_sub(held);
         }
         let build = |builders: Vec<ColumnBuilder>| builders.into_iter().map(|mut builder| builder.finish());
         let ends = self.lasts.iter().map(|last| last.saturating_add(1));

@@ -1,4 +1,5 @@
-//! The open windows with their groups, by start. What a closed window leaves behind is used for the next one.
+//! The open panes with their groups, by start: windows that do not overlap, or the pieces of those that do. What a closed
+//! pane leaves behind is used for the next one.
 
 use std::collections::BTreeMap;
 
@@ -76,6 +77,32 @@ impl Panes {
         self.spans().next()
     }
 
+    /// The open panes that start within `span`, oldest first.
+    pub(super) fn within(&self, span: Span) -> impl DoubleEndedIterator<Item = (Span, &Groups)> {
+        let pane = |(_, at): (&i64, &usize)| (self.panes[*at].span, &self.panes[*at].groups);
+        self.by_start.range(span.start..=span.last.max(span.start)).map(pane)
+    }
+
+    /// The oldest open pane that starts at `start` or later.
+    pub(super) fn from(&self, start: i64) -> Option<Span> {
+        self.by_start.range(start..).next().map(|(_, at)| self.panes[*at].span)
+    }
+
+    /// The groups of the pane that starts there, if it is open.
+    pub(super) fn find(&self, start: i64) -> Option<&Groups> {
+        self.by_start.get(&start).map(|at| &self.panes[*at].groups)
+    }
+
+    /// The groups of the pane that starts there, if it is open.
+    pub(super) fn find_mut(&mut self, start: i64) -> Option<&mut Groups> {
+        self.by_start.get(&start).map(|at| &mut self.panes[*at].groups)
+    }
+
+    /// Starts of the panes in which rows wait.
+    pub(super) fn touched(&self) -> impl Iterator<Item = i64> {
+        self.touched.iter().map(|at| self.panes[*at].span.start)
+    }
+
     /// The open windows, oldest first.
     pub(super) fn spans(&self) -> impl Iterator<Item = Span> {
         self.by_start.values().map(|at| self.panes[*at].span)
@@ -86,31 +113,35 @@ impl Panes {
         &self.panes[self.by_start[&span.start]].groups
     }
 
-    /// Lets a row wait in its window, which is opened where needed. Waiting rows are added together.
+    /// Lets a row wait in its window, which is opened where needed. Waiting rows are added together. Returns whether it is
+    /// the first one there.
     #[inline]
-    pub(super) fn wait(&mut self, span: Span, row: u32, layout: &Layout) {
+    pub(super) fn wait(&mut self, span: Span, row: u32, layout: &Layout) -> bool {
         let at = self.open(span, layout);
         let waiting = &mut self.panes[at].waiting;
-        if waiting.is_empty() {
+        let is_first = waiting.is_empty();
+        if is_first {
             self.touched.push(at);
         }
         waiting.push(row);
+        is_first
     }
 
-    /// Whether the waiting rows can be added without overflow.
-    pub(super) fn has_room(&mut self, inputs: &Inputs<'_>) -> bool {
+    /// Whether the waiting rows can be added without overflow, also of `panes` panes merged into one.
+    pub(super) fn has_room(&mut self, inputs: &Inputs<'_>, panes: usize) -> bool {
         let room = |at: &usize| {
             let Pane { groups, waiting, .. } = &mut self.panes[*at];
-            groups.has_room(inputs, waiting.len())
+            groups.has_room_among(inputs, waiting.len(), panes)
         };
         self.touched.iter().all(room)
     }
 
-    /// Adds the waiting rows, for which there is room.
-    pub(super) fn add_waiting(&mut self, inputs: &Inputs<'_>) {
+    /// Adds the waiting rows, for which there is room. `added` hears for each pane which rows went to which groups.
+    pub(super) fn add_waiting(&mut self, inputs: &Inputs<'_>, mut added: impl FnMut(Span, &[u32], &[u32])) {
         for at in self.touched.drain(..) {
-            let Pane { groups, waiting, .. } = &mut self.panes[at];
+            let Pane { groups, waiting, span } = &mut self.panes[at];
             groups.add(inputs, waiting);
+            added(*span, waiting, groups.numbers());
             waiting.clear();
         }
     }
@@ -207,8 +238,12 @@ impl Panes {
         }
     }
 
-    /// Reads what `save` wrote under the same layout and windows.
-    pub(super) fn load(layout: &Layout, tumbling: Tumbling, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+    /// Reads what `save` wrote under the same layout and windows; `pane_of` says which pane holds a time.
+    pub(super) fn load(
+        layout: &Layout,
+        pane_of: impl Fn(i64) -> Span,
+        reader: &mut Reader<'_>,
+    ) -> Result<Self, CodecError> {
         let mut panes = Self::default();
         for at in 0..reader.count(16)? {
             let span = Span {
@@ -216,7 +251,7 @@ impl Panes {
                 last: reader.get()?,
             };
             let newest = panes.by_start.last_key_value().map(|(start, _)| *start);
-            if Span::of(tumbling, span.last) != span || newest.is_some_and(|newest| newest >= span.start) {
+            if pane_of(span.last) != span || newest.is_some_and(|newest| newest >= span.start) {
                 return Err(CodecError::Invalid("windows do not follow each other"));
             }
             let groups = Groups::load(layout, reader)?;

@@ -1,460 +1,255 @@
-use std::collections::HashMap;
+//! All kinds of windows against models that keep every row and look at every millisecond.
 
-use millrace_plan::AggregateFunction;
+mod aligned;
+
+mod sessions;
+
+use millrace_plan::{Aggregate, AggregateFunction, Emit, Session, Sliding, TimeDomain, Tumbling, Window, WindowKind};
 use proptest::prelude::*;
 
 use super::*;
-use crate::operators::group;
-use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, expected, values};
+use crate::operators::{Fault, Made, Now};
+use crate::state::testing::{self, Row, Value, aggregate, arguments, values};
 
-fn operator(spec: &Window) -> WindowOperator {
-    let output = testing::output(&spec.keys, testing::window_fields(), &spec.aggregates);
-    WindowOperator::new(spec, &testing::input(), &output)
-}
+/// What comes in: a row, its time, the watermark after it, and whether an operator before the window keeps it. Those
+/// that it does not keep move time only; so does an idle input whose watermark somebody moves on.
+type Event = (Row, i64, i64, bool);
 
-/// A window of 10 ms that counts per `number`.
-fn counting(allowed_lateness: i64) -> Window {
+/// A window per `number` with the aggregates of [`summary`].
+fn window(kind: WindowKind, emit: Emit, allowed_lateness: i64) -> Window {
     Window {
+        kind,
+        time: TimeDomain::Event,
+        emit,
+        allowed_lateness,
         keys: vec![1],
-        aggregates: vec![aggregate(AggregateFunction::Count, "")],
-        ..testing::window(10, 0, allowed_lateness)
+        aggregates: some_aggregates(),
     }
 }
 
-/// What one step, or the end, gave.
-#[derive(Debug, Default, PartialEq)]
+fn some_aggregates() -> Vec<Aggregate> {
+    vec![
+        aggregate(AggregateFunction::Count, ""),
+        aggregate(AggregateFunction::Sum, "whole"),
+        aggregate(AggregateFunction::Avg, "double"),
+        aggregate(AggregateFunction::Min, "instant"),
+    ]
+}
+
+/// What [`some_aggregates`] make of rows with their times; None if the sum is too large.
+fn summary<'a>(rows: impl IntoIterator<Item = (&'a Row, i64)>) -> Option<Vec<Value>> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let wholes: Vec<i128> = rows.iter().filter_map(|(row, _)| row.whole).map(i128::from).collect();
+    let doubles: Vec<f64> = rows.iter().filter_map(|(row, _)| row.double).collect();
+    let sum = i64::try_from(wholes.iter().sum::<i128>()).ok()?;
+    let mean = doubles.iter().sum::<f64>() / doubles.len() as f64;
+    Some(vec![
+        Value::Whole(rows.len() as i64),
+        if wholes.is_empty() {
+            Value::Null
+        } else {
+            Value::Whole(sum)
+        },
+        if doubles.is_empty() {
+            Value::Null
+        } else {
+            Value::Double(mean)
+        },
+        rows.iter()
+            .map(|(_, time)| *time)
+            .min()
+            .map_or(Value::Null, Value::Timestamp),
+    ])
+}
+
+/// What steps gave, or a model says they should.
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
+    /// Key, start, end, whether final, aggregates.
     rows: Vec<Vec<Value>>,
     times: Vec<i64>,
     watermarks: Vec<i64>,
+    /// By position among all events.
     late: Vec<usize>,
     rejected: Vec<usize>,
 }
 
 impl Seen {
-    fn take(&mut self, out: Option<Made>) {
-        let Some(out) = out.map(testing::results) else { return };
+    fn take(&mut self, made: Option<Made>) {
+        let Some(out) = made.map(testing::results) else { return };
         assert!(out.origins.is_empty() && !out.times.is_empty());
         self.rows
             .extend((0..out.len()).map(|row| values(out.columns.columns(), row)));
         self.times.extend(out.times);
         self.watermarks.extend(out.watermarks);
     }
-}
 
-fn step(window: &mut WindowOperator, spec: &Window, rows: &[(Row, i64, i64)], watermark: i64) -> Seen {
-    let batch = testing::batch(rows);
-    let arguments = arguments(&batch, &spec.aggregates);
-    let mut seen = Seen::default();
-    let mut faults = Vec::new();
-    let now = Now {
-        watermark,
-        ..testing::NOW
-    };
-    seen.take(window.step(&batch, &arguments, now, &mut faults));
-    for (row, fault) in faults {
-        match fault {
-            Fault::Late => seen.late.push(row),
-            Fault::Overflow(_) => seen.rejected.push(row),
+    fn push(&mut self, key: i64, (start, end): (i64, i64), is_final: bool, aggregates: Vec<Value>, watermark: i64) {
+        let mut row = vec![Value::Whole(key)];
+        row.extend([start, end].map(Value::Timestamp));
+        row.push(Value::Boolean(is_final));
+        row.extend(aggregates);
+        self.rows.push(row);
+        self.times.push(end - 1);
+        self.watermarks.push(watermark);
+    }
+
+    /// Adds what a step gave over the events at these positions.
+    fn step(&mut self, operator: &mut dyn Keyed, spec: &Window, events: &[Event], positions: &[usize], now: Now) {
+        let row = |at: &usize| (events[*at].0.clone(), events[*at].1, events[*at].2);
+        let batch = testing::batch(&positions.iter().map(row).collect::<Vec<_>>());
+        let mut faults = Vec::new();
+        self.take(operator.step(&batch, &arguments(&batch, &spec.aggregates), now, &mut faults));
+        for (row, fault) in faults {
+            match fault {
+                Fault::Late => self.late.push(positions[row]),
+                Fault::Overflow(_) => self.rejected.push(positions[row]),
+            }
         }
     }
-    seen
 }
 
-fn row(number: i64, time: i64, watermark: i64) -> (Row, i64, i64) {
-    (
-        Row {
-            number,
-            ..Row::default()
-        },
-        time,
-        watermark,
-    )
+fn fresh(spec: &Window) -> Box<dyn Keyed> {
+    let output = testing::output(&spec.keys, testing::window_fields(), &spec.aggregates);
+    operator(spec, &testing::input(), &output)
 }
 
-/// A result of [`counting`].
-fn result(number: i64, start: i64, is_final: bool, count: i64) -> Vec<Value> {
-    let (start, end) = (Value::Timestamp(start), Value::Timestamp(start + 10));
-    vec![
-        Value::Whole(number),
-        start,
-        end,
-        Value::Boolean(is_final),
-        Value::Whole(count),
-    ]
-}
-
-fn saved(window: &WindowOperator) -> Vec<u8> {
+fn saved(operator: &dyn Keyed) -> Vec<u8> {
     let mut bytes = Vec::new();
-    window.save(&mut bytes);
+    operator.save(&mut bytes);
     bytes
 }
 
-#[test]
-fn windows_start_at_multiples_of_their_size_from_their_offset_on() {
-    for (size, offset, time, start) in [
-        (10, 0, 0, 0),
-        (10, 0, 9, 0),
-        (10, 0, -1, -10),
-        (10, 0, -10, -10),
-        (10, 0, -11, -20),
-        (10, 3, 2, -7),
-        (10, 3, 3, 3),
-        (10, 3, -7, -7),
-        (10, 3, -8, -17),
-        (1, 0, -5, -5),
-        (3_600_000, 1_800_000, 1_357_034_400_000, 1_357_032_600_000),
-    ] {
-        let span = Span::of(Tumbling { size, offset }, time);
-        assert_eq!(
-            span,
-            Span {
-                start,
-                last: start + size - 1
-            },
-            "{size} {offset} {time}"
-        );
-    }
+/// The operator after its state went through its bytes.
+fn reloaded(operator: &dyn Keyed, spec: &Window) -> Box<dyn Keyed> {
+    let bytes = saved(operator);
+    let mut next = fresh(spec);
+    assert_eq!(next.load(&bytes), Ok(()));
+    assert_eq!(saved(&*next), bytes);
+    next
 }
 
-#[test]
-fn windows_at_the_ends_of_time_are_cut_and_stay_apart() {
-    let day = Tumbling {
-        size: 86_400_000,
-        offset: 3_600_000,
-    };
-    for time in [
-        i64::MIN,
-        i64::MIN + 1,
-        i64::MIN + 86_400_000,
-        i64::MAX,
-        i64::MAX - 86_400_000,
-    ] {
-        let span = Span::of(day, time);
-        assert!(span.holds(time));
-        assert_eq!(Span::of(day, span.start), span);
-        assert_eq!(Span::of(day, span.last), span);
-        assert!(span.last == i64::MAX || Span::of(day, span.last + 1).start == span.last + 1);
-    }
-    let all = Tumbling {
-        size: i64::MAX,
-        offset: i64::MAX - 1,
-    };
-    assert!(
-        [i64::MIN, -1, 0, i64::MAX]
-            .iter()
-            .all(|time| Span::of(all, *time).holds(*time))
-    );
-}
-
-#[test]
-fn records_at_the_ends_of_time_are_counted_once() {
-    let spec = counting(i64::MAX);
-    let mut window = operator(&spec);
-    let rows = [row(1, i64::MIN + 1, i64::MIN), row(2, i64::MAX, i64::MAX - 1)];
-    let mut seen = step(&mut window, &spec, &rows, i64::MAX - 1);
-    seen.take(window.finish());
-    let finals: Vec<_> = seen.rows.iter().filter(|row| row[3] == Value::Boolean(true)).collect();
-    assert_eq!((finals.len(), seen.late.len()), (2, 0));
-    assert_eq!(finals[1][2], Value::Timestamp(i64::MAX));
-}
-
-#[test]
-fn without_lateness_a_window_emits_once_at_its_last_instant() {
-    let spec = counting(0);
-    let mut window = operator(&spec);
-    let seen = step(&mut window, &spec, &[row(1, 3, 2), row(2, 9, 8), row(1, 8, 8)], 8);
-    assert_eq!(seen, Seen::default());
-    let seen = step(&mut window, &spec, &[], 9);
-    assert_eq!(seen.rows, [result(1, 0, true, 2), result(2, 0, true, 1)]);
-    assert_eq!((seen.times, seen.watermarks), (vec![9, 9], vec![8, 8]));
-    assert_eq!((window.size().windows, window.size().groups), (0, 0));
-}
-
-#[test]
-fn late_record_after_lateness_is_late_by_its_own_watermark() {
-    let spec = counting(0);
-    let mut window = operator(&spec);
-    // Row 1 comes while its window is open, row 3 just after, all in one batch.
-    let seen = step(
-        &mut window,
-        &spec,
-        &[row(1, 5, 4), row(1, 0, 8), row(1, 30, 9), row(1, 9, 9)],
-        29,
-    );
-    assert_eq!(seen.late, [3]);
-    assert_eq!(seen.rows, [result(1, 0, true, 2)]);
-}
-
-#[test]
-fn with_lateness_a_window_fires_again_for_every_record_and_then_closes() {
-    let spec = counting(10);
-    let mut window = operator(&spec);
-    let rows = [
-        row(1, 5, 4),
-        row(2, 6, 5),
-        row(3, 12, 11),
-        row(2, 7, 11),
-        row(2, 8, 11),
-        row(3, 20, 19),
-        row(1, 9, 19),
-    ];
-    let seen = step(&mut window, &spec, &rows, 19);
-    let expected = [
-        result(1, 0, false, 1),
-        result(2, 0, false, 1),
-        result(2, 0, false, 2),
-        result(2, 0, false, 3),
-        // At 19 the first window closes before the second fires.
-        result(1, 0, true, 1),
-        result(2, 0, true, 3),
-        result(3, 10, false, 1),
-    ];
-    assert_eq!(seen.rows, expected);
-    assert_eq!(seen.watermarks, [8, 8, 11, 11, 18, 18, 18]);
-    assert_eq!(seen.late, [6]);
-    assert_eq!(window.finish().map(|made| testing::results(made).len()), Some(2));
-}
-
-#[test]
-fn a_window_that_opens_after_its_time_emits_at_once() {
-    let spec = counting(10);
-    let mut window = operator(&spec);
-    let seen = step(&mut window, &spec, &[row(1, 15, 14), row(1, 5, 14)], 14);
-    assert_eq!(seen.rows, [result(1, 0, false, 1)]);
-}
-
-#[test]
-fn the_end_closes_every_window_once_and_for_all() {
-    let spec = counting(10);
-    let mut window = operator(&spec);
-    step(&mut window, &spec, &[row(1, 15, 8), row(1, 5, 8)], 9);
+/// Results over events cut into steps of these lengths; `true`: the state goes through its bytes after the step.
+fn run(spec: &Window, events: &[Event], cuts: &[(usize, bool)]) -> Seen {
+    let mut operator = fresh(spec);
     let mut seen = Seen::default();
-    seen.take(window.finish());
-    assert_eq!(seen.rows, [result(1, 0, true, 1), result(1, 10, true, 1)]);
-    assert!(window.finish().is_none());
-    assert_eq!(step(&mut window, &spec, &[row(1, 99, 98)], 98).late, [0]);
-}
-
-#[test]
-fn a_record_that_overflows_leaves_neither_group_nor_window() {
-    let spec = Window {
-        aggregates: vec![aggregate(AggregateFunction::Avg, "decimal")],
-        ..counting(10)
-    };
-    let mut window = operator(&spec);
-    step(&mut window, &spec, &[], 4);
-    let before = saved(&window);
-    let large = Row {
-        decimal: Some(10i128.pow(37)),
-        ..Row::default()
-    };
-    let seen = step(&mut window, &spec, &[(large.clone(), 5, 4), (large, 1, 4)], 4);
-    assert_eq!((seen.rejected, seen.rows.len()), (vec![0, 1], 0));
-    assert_eq!(saved(&window), before);
-}
-
-#[test]
-fn a_lateness_that_was_raised_does_not_open_closed_windows_again() {
-    let (short, long) = (counting(0), counting(1_000));
-    let mut window = operator(&short);
-    step(&mut window, &short, &[row(1, 5, 4), row(1, 25, 24)], 24);
-    let bytes = saved(&window);
-    let mut window = operator(&long);
-    window.load(&bytes).expect("the lateness may change");
-    let seen = step(&mut window, &long, &[row(1, 19, 24), row(1, 21, 24)], 24);
-    assert_eq!((seen.late, seen.rows.len()), (vec![0], 0));
-}
-
-#[test]
-fn state_of_other_windows_is_refused() {
-    let bytes = saved(&operator(&counting(0)));
-    let other = Window {
-        tumbling: Tumbling { size: 20, offset: 0 },
-        ..counting(0)
-    };
-    assert_eq!(
-        operator(&other).load(&bytes).unwrap_err(),
-        "it was saved for `window: tumbling, 10 ms, offset 0 ms`, the plan has `window: tumbling, 20 ms, offset 0 ms`"
-    );
-}
-
-/// Keeps all rows of every window and computes results from them all, one record and one millisecond at a time.
-struct Model {
-    spec: Window,
-    /// By end.
-    windows: HashMap<i64, Vec<(Row, i64)>>,
-    watermark: i64,
-    seen: Seen,
-}
-
-impl Model {
-    fn record(&mut self, at: usize, row: &Row, time: i64, watermark: i64) {
-        let Window {
-            tumbling,
-            allowed_lateness,
-            ..
-        } = self.spec;
-        let end = (time - tumbling.offset).div_euclid(tumbling.size) * tumbling.size + tumbling.offset + tumbling.size;
-        if end - 1 + allowed_lateness <= watermark {
-            self.seen.late.push(at);
-            return;
-        }
-        let rows = self.windows.entry(end).or_default();
-        rows.push((row.clone(), time));
-        if expected(&group_of(rows, row)).is_none() {
-            rows.pop();
-            self.seen.rejected.push(at);
-        } else if end - 1 <= self.watermark {
-            self.emit(end, Some(row), false, self.watermark);
-        }
-    }
-
-    fn pass(&mut self, watermark: i64) {
-        let lateness = self.spec.allowed_lateness;
-        while self.watermark < watermark {
-            self.watermark += 1;
-            let now = self.watermark;
-            if lateness > 0 {
-                self.emit(now + 1 - lateness, None, true, now - 1);
-                self.emit(now + 1, None, false, now - 1);
-            } else {
-                self.emit(now + 1, None, true, now - 1);
-            }
-        }
-    }
-
-    /// Emits the window with this end if there is one: the group of one row, or all groups by first arrival.
-    fn emit(&mut self, end: i64, only: Option<&Row>, is_final: bool, watermark: i64) {
-        let Some(rows) = self.windows.get(&end) else { return };
-        let mut done = Vec::new();
-        for (row, _) in rows {
-            let key = (row.name, row.number);
-            if done.contains(&key) || only.is_some_and(|only| (only.name, only.number) != key) {
-                continue;
-            }
-            done.push(key);
-            let mut out = vec![
-                row.name.map_or(Value::Null, |name| Value::Text(name.to_owned())),
-                Value::Whole(row.number),
-            ];
-            out.extend([end - self.spec.tumbling.size, end].map(Value::Timestamp));
-            out.push(Value::Boolean(is_final));
-            out.extend(expected(&group_of(rows, row)).expect("rows that overflow are not kept"));
-            self.seen.rows.push(out);
-            self.seen.times.push(end - 1);
-            self.seen.watermarks.push(watermark);
-        }
-        if is_final {
-            self.windows.remove(&end);
-        }
-    }
-
-    fn finish(&mut self) {
-        let mut ends: Vec<_> = self.windows.keys().copied().collect();
-        ends.sort_unstable();
-        for end in ends {
-            self.watermark = self.watermark.max(end - 2);
-            self.emit(end, None, true, self.watermark);
-        }
-    }
-}
-
-fn group_of(rows: &[(Row, i64)], of: &Row) -> Vec<(Row, i64)> {
-    rows.iter()
-        .filter(|(row, _)| (row.name, row.number) == (of.name, of.number))
-        .cloned()
-        .collect()
-}
-
-/// Results of the operator over records cut into steps of these lengths; rows that are not kept move time only.
-fn run(spec: &Window, records: &[(Row, i64, i64, bool)], cuts: &[(usize, bool)]) -> Seen {
-    let mut window = operator(spec);
-    let mut all = Seen::default();
     let mut start = 0;
-    for (length, reload) in cuts.iter().chain(std::iter::once(&(records.len(), false))) {
-        let chunk = &records[start..records.len().min(start + length)];
-        let kept = |(at, (.., keep)): (usize, &(Row, i64, i64, bool))| keep.then_some(start + at);
-        let origins: Vec<_> = chunk.iter().enumerate().filter_map(kept).collect();
-        let row = |at: &usize| (records[*at].0.clone(), records[*at].1, records[*at].2);
-        let rows: Vec<_> = origins.iter().map(row).collect();
-        let Some((.., watermark, _)) = chunk.last() else { break };
-        let seen = step(&mut window, spec, &rows, *watermark);
-        all.rows.extend(seen.rows);
-        all.times.extend(seen.times);
-        all.watermarks.extend(seen.watermarks);
-        all.late.extend(seen.late.iter().map(|row| origins[*row]));
-        all.rejected.extend(seen.rejected.iter().map(|row| origins[*row]));
-        start += chunk.len();
+    for (length, reload) in cuts.iter().chain(std::iter::once(&(events.len(), false))) {
+        let end = events.len().min(start + length);
+        let Some((.., watermark, _)) = events[start..end].last() else {
+            break;
+        };
+        let kept: Vec<usize> = (start..end).filter(|at| events[*at].3).collect();
+        let now = Now {
+            watermark: *watermark,
+            clock: 0,
+        };
+        seen.step(&mut *operator, spec, events, &kept, now);
+        start = end;
         if *reload {
-            let bytes = saved(&window);
-            window = operator(spec);
-            assert_eq!(window.load(&bytes), Ok(()));
-            assert_eq!(saved(&window), bytes);
+            operator = reloaded(&*operator, spec);
         }
     }
-    all.take(window.finish());
-    all
+    seen.take(operator.finish());
+    seen
 }
 
-/// Records, mostly forwards in time with steps back, with the watermark after each, and whether an operator before the
-/// window keeps them.
-fn records() -> impl Strategy<Value = Vec<(Row, i64, i64, bool)>> {
-    let record = (group::tests::rows(), -30i64..30, proptest::bool::weighted(0.8));
-    (proptest::collection::vec(record, 0..80), 0i64..25).prop_map(|(records, delay)| {
-        let mut newest = i64::MIN;
-        let timed = records.into_iter().enumerate().map(|(at, (row, jitter, keep))| {
-            let time = 2 * at as i64 - 50 + jitter;
+/// The same by the clock, which stands at each event's watermark plus 1 when it comes.
+fn run_by_clock(spec: &Window, events: &[Event], reloads: &[(usize, bool)]) -> Seen {
+    let mut operator = fresh(spec);
+    let mut seen = Seen::default();
+    for (at, (.., watermark, keep)) in events.iter().enumerate() {
+        let now = Now {
+            watermark: i64::MIN,
+            clock: watermark + 1,
+        };
+        let kept: &[usize] = if *keep { &[at] } else { &[] };
+        seen.step(&mut *operator, spec, events, kept, now);
+        if reloads.get(at).is_some_and(|(_, reload)| *reload) {
+            operator = reloaded(&*operator, spec);
+        }
+    }
+    seen.take(operator.finish());
+    seen
+}
+
+/// Rows mostly forwards in time with steps back, some far too late, and times at which the input is idle.
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let whole = prop_oneof![
+        2 => Just(None),
+        6 => (0i64..50).prop_map(Some),
+        1 => Just(Some(i64::MAX / 3)),
+    ];
+    let row = (0i64..3, whole, proptest::option::of(-5i32..5)).prop_map(|(number, whole, double)| Row {
+        number,
+        whole,
+        double: double.map(f64::from),
+        ..Row::default()
+    });
+    let jitter = prop_oneof![5 => -12i64..12, 1 => -60i64..-12];
+    let idle = prop_oneof![12 => Just(0), 1 => 1i64..70];
+    let event = (row, jitter, idle, proptest::bool::weighted(0.85));
+    (proptest::collection::vec(event, 0..40), 0i64..25, 1i64..5).prop_map(|(events, delay, pace)| {
+        let (mut newest, mut watermark) = (i64::MIN, -1000);
+        let timed = events.into_iter().enumerate().map(|(at, (row, jitter, idle, keep))| {
+            let time = pace * at as i64 - 50 + jitter;
             newest = newest.max(time);
-            (row, time, newest - delay - 1, keep)
+            watermark = i64::max(watermark, newest - delay - 1) + idle;
+            (row, time, watermark, keep && idle == 0)
         });
         timed.collect()
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+fn cuts() -> impl Strategy<Value = Vec<(usize, bool)>> {
+    proptest::collection::vec((1usize..12, proptest::bool::weighted(0.4)), 0..40)
+}
 
-    #[test]
-    fn results_are_those_of_the_model_however_records_are_cut(
-        records in records(),
-        cuts in proptest::collection::vec((1usize..30, any::<bool>()), 0..60),
-        size in 1i64..25,
-        offset in 0i64..25,
-        lateness in prop_oneof![Just(0), 1i64..40],
-    ) {
-        let spec = testing::window(size, offset % size, lateness);
-        let mut model = Model { spec: spec.clone(), windows: HashMap::new(), watermark: -1000, seen: Seen::default() };
-        for (at, (row, time, watermark, keep)) in records.iter().enumerate() {
-            if *keep {
-                model.record(at, row, *time, *watermark);
-            }
-            model.pass(*watermark);
-        }
-        model.finish();
-        let one_by_one = vec![(1, false); records.len()];
-        prop_assert_eq!(&run(&spec, &records, &[]), &model.seen, "all at once");
-        prop_assert_eq!(&run(&spec, &records, &one_by_one), &model.seen, "one by one");
-        prop_assert_eq!(&run(&spec, &records, &cuts), &model.seen, "cut");
-    }
+fn emits() -> impl Strategy<Value = Emit> {
+    prop_oneof![
+        2 => Just(Emit::OnClose),
+        1 => Just(Emit::OnUpdate),
+        2 => (1i64..12).prop_map(|every| Emit::Early { every }),
+    ]
+}
 
-    #[test]
-    fn damaged_state_is_an_error_or_another_state_but_never_a_panic(
-        records in records(), at: usize, byte: u8, end: usize,
-    ) {
-        let spec = Window { aggregates: aggregates(), ..testing::window(10, 0, 10) };
-        let rows: Vec<_> = records.into_iter().map(|(row, time, watermark, _)| (row, time, watermark)).collect();
-        let mut window = operator(&spec);
-        let (first, second) = rows.split_at(rows.len() / 2);
-        step(&mut window, &spec, first, -100);
-        let mut bytes = saved(&window);
-        prop_assert!(operator(&spec).load(&bytes[..end % bytes.len()]).is_err());
-        let at = at % bytes.len();
-        bytes[at] = byte;
-        let mut other = operator(&spec);
-        if other.load(&bytes).is_ok() {
-            step(&mut other, &spec, second, 1000);
-            other.finish();
-        }
+fn latenesses() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(0), 1i64..40]
+}
+
+/// Every way of running gives the same, to the last bit, and it is what the model says.
+fn check(spec: &Window, events: &[Event], cuts: &[(usize, bool)], model: &Seen) -> Result<(), TestCaseError> {
+    let whole = run(spec, events, &[]);
+    prop_assert_eq!(&whole, model, "all at once");
+    let one_by_one = vec![(1, false); events.len()];
+    for (how, cuts) in [("one by one", &one_by_one[..]), ("cut", cuts)] {
+        let found = run(spec, events, cuts);
+        prop_assert_eq!(&found, model, "{}", how);
+        prop_assert_eq!(format!("{found:?}"), format!("{whole:?}"), "{}, to the last bit", how);
     }
+    Ok(())
+}
+
+fn row(number: i64, time: i64, watermark: i64) -> Event {
+    let row = Row {
+        number,
+        ..Row::default()
+    };
+    (row, time, watermark, true)
+}
+
+/// Key, start, end, whether final and count of results.
+fn short(seen: &Seen) -> Vec<(i64, i64, i64, bool, i64)> {
+    let short = |row: &Vec<Value>| match row.as_slice() {
+        [
+            Value::Whole(key),
+            Value::Timestamp(start),
+            Value::Timestamp(end),
+            Value::Boolean(is_final),
+            Value::Whole(count),
+            ..,
+        ] => (*key, *start, *end, *is_final, *count),
+        other => panic!("{other:?}"),
+    };
+    seen.rows.iter().map(short).collect()
 }
