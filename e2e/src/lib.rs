@@ -50,3 +50,5 @@ pub mod scenario;
 pub mod bench;
 
 pub mod sql;
+
+pub mod peers;
