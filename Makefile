@@ -6,7 +6,7 @@ export MILLRACE_BIN_DIR ?= $(CARGO_TARGET_DIR)/debug
 EXAMPLE := examples/01-filter-map
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test unit e2e lint crds broker cluster bench tools clean
+.PHONY: help build run demo test unit e2e sim lint crds broker cluster bench tools clean
 
 help: ## shows this list
 	@grep -E '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,6 +28,9 @@ unit: tools ## tests of all crates, without a broker
 e2e: build ## whole-system tests on a real Kafka broker (fetched with Maven) and a real Kubernetes (built with Go)
 	@.ci/tools cluster
 	$(MILLRACE_BIN_DIR)/millrace-broker -- cargo test --workspace --test kafka && cargo test -p millrace-e2e --no-fail-fast
+
+sim: tools ## simulated crashes: SEED=n tells one run step by step, SEEDS=from..to plays many (1,000 are part of `make unit`)
+	cargo run -q -p millrace-sim -- $(or $(SEED),$(SEEDS),0..1000)
 
 lint: tools ## formatting, clippy, source files that nothing declares, generated files
 	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && python3 .ci/undeclared.py

@@ -9,6 +9,8 @@ read beside the manifest. Numbers are written as Millrace writes them: whole num
 digits that read back the same.
 """
 
+import csv
+import datetime
 import gzip
 import json
 import math
@@ -23,6 +25,12 @@ def flights(count):
     """The first departures of January 2013, in the order in which they really left."""
     with gzip.open(HERE / "data" / "flights-january.jsonl.gz", "rt", encoding="utf-8") as lines:
         return [line.rstrip("\n") for _, line in zip(range(count), lines)]
+
+
+def table(name):
+    """The rows of a CSV file of `data`, with None for an empty cell."""
+    with open(HERE / "data" / name, newline="", encoding="utf-8") as file:
+        return [{column: cell or None for column, cell in row.items()} for row in csv.DictReader(file)]
 
 
 def records(lines):
@@ -170,6 +178,34 @@ def pipeline_of_pipelines():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def join_table():
+    lines = flights(500)
+    airlines, airports, weather = table("airlines.csv"), table("airports.csv"), table("weather-january.csv")
+    for row in weather:
+        row["observed"] = int(datetime.datetime.fromisoformat(row["time_hour"]).timestamp() * 1000)
+    results = []
+    for f in records(lines):
+        [airline] = [row["name"] for row in airlines if row["carrier"] == f["carrier"]]
+        airport = [row for row in airports if row["faa"] == f["dest"]] or [{"name": None, "tzone": None}]
+        before = [row for row in weather if row["origin"] == f["origin"] and row["observed"] <= f["ts"]]
+        last = max(before, key=lambda row: row["observed"], default=None)
+        results.append({
+            "ts": f["ts"],
+            "carrier": f["carrier"],
+            "flight": f["flight"],
+            "origin": f["origin"],
+            "dest": f["dest"],
+            "dep_delay": f["dep_delay"],
+            "airline": airline,
+            "airport": airport[0]["name"],
+            "tzone": airport[0]["tzone"],
+            "observed": last and last["observed"],
+            "wind_speed": last and last["wind_speed"] and float(last["wind_speed"]),
+            "precip": last and last["precip"] and float(last["precip"]),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 def damaged(at, line):
     """Line `at` as it would arrive if something on the way had broken it, and the reason that it must be refused for."""
     f = json.loads(line)
@@ -217,6 +253,60 @@ def dead_letters():
         if reason is not None:
             dead.append({"reason": reason, "operator": operator, "offset": at, "value": line})
     return {"input.jsonl": lines, "expected.jsonl": encode(results), "expected-dead-letters.jsonl": encode(dead)}
+
+
+def by_another_key():
+    lines = flights(1700)
+    size, windows = 24 * HOUR, {}
+    for f in records(lines):
+        # Out of order by a day at most: nothing is late.
+        if f["dep_delay"] is not None:
+            windows.setdefault((f["ts"] - f["ts"] % size, f["dest"]), []).append(f["dep_delay"])
+    results = []
+    for (start, dest), delays in sorted(windows.items(), key=lambda window: window[0][0]):
+        results.append({
+            "dest": dest,
+            "window_start": start,
+            "window_end": start + size,
+            "is_final": True,
+            "flights": len(delays),
+            "worst": max(delays),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
+def aggregates():
+    lines = flights(1700)
+    days = {}
+    for f in records(lines):
+        # A day in New York begins at 05:00 UTC. Out of order by a day at most: nothing here is late.
+        start = f["ts"] - (f["ts"] - 5 * HOUR) % (24 * HOUR)
+        days.setdefault((start, f["carrier"]), []).append(f)
+    results = []
+    for (start, carrier), rows in sorted(days.items(), key=lambda day: day[0][0]):
+        by_time = sorted(rows, key=lambda f: f["ts"])
+        planes = [f["tailnum"] for f in rows if f["tailnum"] is not None]
+        delays = sorted(f["dep_delay"] for f in rows if f["dep_delay"] is not None)
+        departed = [f for f in rows if f["dep_delay"] is not None]
+        worst = sorted(departed, key=lambda f: -f["dep_delay"])[:3]
+        results.append({
+            "carrier": carrier,
+            "window_start": start,
+            "window_end": start + 24 * HOUR,
+            "is_final": True,
+            "flights": len(rows),
+            "late": sum(1 for f in departed if f["dep_delay"] > 15),
+            "planes": len(set(planes)),
+            # Exact for so few.
+            "planes_about": len(set(planes)),
+            "first_to": by_time[0]["dest"],
+            "last_to": [f["dest"] for f in by_time if f["ts"] == by_time[-1]["ts"]][-1],
+            # Whole numbers below 256 have a bin of their own.
+            "usual_delay": float(delays[(len(delays) + 1) // 2 - 1]) if delays else None,
+            "worst": ["%s %d" % (f["dest"], f["dep_delay"]) for f in worst],
+            "destinations": list(dict.fromkeys(f["dest"] for f in rows)),
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
 def sessions():
@@ -270,6 +360,44 @@ def windows_of_windows():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def keyed_state():
+    lines = []
+    for at, line in enumerate(flights(1200)):
+        if json.loads(line)["tailnum"] is not None:
+            lines.append(line)
+            # Now and then something is sent again, at once or later.
+            if at % 5 == 0:
+                lines.append(lines[-1 - at % 3 * 40] if len(lines) > 100 else line)
+    newest, forgotten, before, results = -math.inf, {}, {}, []
+    for f in records(lines):
+        newest = max(newest, f["ts"])
+        watermark = newest - 4 * HOUR - 1
+        key = (f["tailnum"], f["flight"])
+        until = forgotten.get(key, -math.inf)
+        if until > watermark and f["ts"] < until:
+            continue
+        forgotten[key] = max(until, f["ts"] + 12 * HOUR) if until > watermark else f["ts"] + 12 * HOUR
+        last, kept = before.get(f["tailnum"], (None, -math.inf))
+        if kept <= watermark:
+            last, kept = None, -math.inf
+        before[f["tailnum"]] = (f, max(kept, f["ts"] + 6 * HOUR))
+        minutes = None
+        if last:
+            minutes = f["ts"] - last["ts"]
+            # Whole numbers divide towards zero, as in SQL.
+            minutes = abs(minutes) // 60_000 * (1 if minutes > 0 else -1)
+        results.append({
+            "tailnum": f["tailnum"],
+            "flight": f["flight"],
+            "origin": f["origin"],
+            "was_bound_for": last["dest"] if last else None,
+            "minutes": minutes,
+        })
+    assert len(results) < len(lines) - 150
+    assert sum(row["was_bound_for"] is not None for row in results) > 100
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 EXAMPLES = {
     "01-filter-map": filter_map,
     "02-tumbling-window": tumbling_window,
@@ -277,8 +405,12 @@ EXAMPLES = {
     "04-flat-map": flat_map,
     "05-dead-letters": dead_letters,
     "06-pipeline-of-pipelines": pipeline_of_pipelines,
+    "08-by-another-key": by_another_key,
+    "07-join-table": join_table,
+    "09-aggregates": aggregates,
     "11-sessions": sessions,
     "12-windows-of-windows": windows_of_windows,
+    "10-keyed-state": keyed_state,
 }
 
 

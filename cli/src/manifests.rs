@@ -74,6 +74,11 @@ pub fn check(object: &Found, all: &[Manifest]) -> Result<Plan, Vec<FileProblem>>
 
 /// The plan of the one object that a command is about: the first of its first file, or the one called `name`.
 pub fn plan(paths: &[PathBuf], name: Option<&str>) -> anyhow::Result<Plan> {
+    located(paths, name).map(|(plan, _)| plan)
+}
+
+/// The same, with the file that the object stands in.
+pub fn located(paths: &[PathBuf], name: Option<&str>) -> anyhow::Result<(Plan, PathBuf)> {
     let (found, problems) = load(paths)?;
     fail_on(&problems)?;
     let object = match name {
@@ -89,7 +94,8 @@ pub fn plan(paths: &[PathBuf], name: Option<&str>) -> anyhow::Result<Plan> {
             })?,
     };
     let all: Vec<Manifest> = found.iter().map(|object| object.manifest.clone()).collect();
-    check(object, &all).or_else(|problems| fail_on(&problems).and_then(|()| bail!("not valid")))
+    let plan = check(object, &all).or_else(|problems| fail_on(&problems).and_then(|()| bail!("not valid")))?;
+    Ok((plan, object.path.clone()))
 }
 
 fn fail_on(problems: &[FileProblem]) -> anyhow::Result<()> {

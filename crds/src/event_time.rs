@@ -19,6 +19,18 @@ pub struct EventTimeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
     pub max_out_of_orderness: Option<String>,
+    /// How long a partition has no record before others no longer wait for it. Counts where watermarks of several
+    /// partitions are merged: behind a change of key. Records of a partition that comes back behind the merged watermark
+    /// are late. Default: `60s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
+    pub idle_timeout: Option<String>,
+    /// After so long without a record, by the runner's clock, a partition's event time goes on with the clock, so that
+    /// its last windows close. At least `1s`. Records that come behind it are late. Default: never: event time moves by
+    /// records alone, and results depend on nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
+    pub close_after_idle: Option<String>,
 }
 
 /// What a number counts since 1970-01-01T00:00:00Z.

@@ -18,7 +18,11 @@ mod operators;
 
 mod window;
 
+mod join;
+
 mod aggregates;
+
+mod keyed_state;
 
 mod sink;
 
@@ -37,6 +41,11 @@ pub mod manifest;
 pub use aggregates::{AggregateFunction, AggregateSpec};
 pub use checkpoint::{AccessMode, CheckpointSpec, Delivery, OnStateChange, Reclaim, StorageSpec};
 pub use event_time::{EventTimeSpec, TimeUnit};
+pub use join::{
+    ConfigMapTableSpec, FileTableSpec, JoinFieldSpec, JoinOnSpec, JoinSpec, JoinType, TableAsOf, TableFieldSpec,
+    TableFormat, TableSchemaSpec, TableSpec,
+};
+pub use keyed_state::{DeduplicateSpec, Keep, PreviousFieldSpec, PreviousSpec, TimeDomain, TtlSpec};
 pub use operators::{
     ExplodeSpec, FilterSpec, FlatMapOutputSpec, FlatMapSpec, GroupBySpec, MapSpec, OperatorSpec, RenameSpec, SetSpec,
 };
@@ -52,7 +61,6 @@ pub use status::{CheckpointStatus, ConditionType, LagStatus, PipelineStatus, Thr
 pub use stream_pipeline::{StreamPipeline, StreamPipelineSpec};
 pub use window::{
     EmitEarlySpec, EmitOnCloseSpec, EmitOnUpdateSpec, EmitSpec, SessionSpec, SlidingSpec, TumblingSpec, WindowSpec,
-    WindowTime,
 };
 pub use window_aggregation::{WindowAggregation, WindowAggregationSpec};
 

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AggregateSpec, WindowSpec};
+use crate::{AggregateSpec, DeduplicateSpec, JoinSpec, PreviousSpec, TtlSpec, WindowSpec};
 
-/// One step. Exactly one of `filter`, `map`, `flatMap`, `groupBy` and `window`.
+/// One step. Exactly one of `filter`, `map`, `flatMap`, `groupBy`, `window`, `join`, `deduplicate` and
+/// `previous`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "[has(self.filter), has(self.map), has(self.flatMap), has(self.groupBy), has(self.window)].filter(x, x).size() == 1", "message": "set exactly one of filter, map, flatMap, groupBy and window"}
+    {"rule": "[has(self.filter), has(self.map), has(self.flatMap), has(self.groupBy), has(self.window), has(self.join), has(self.deduplicate), has(self.previous)].filter(x, x).size() == 1", "message": "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous"}
 ]))]
 pub struct OperatorSpec {
     /// Name within the pipeline: label in metrics, stage in dead letters, owner of the step's state. A step that keeps
@@ -31,6 +32,15 @@ pub struct OperatorSpec {
     /// Aggregates a key and a window of event time, and emits when the window is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowSpec>,
+    /// Adds fields of what a record has a key in common with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<JoinSpec>,
+    /// Passes one record of those that have a key in common within a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deduplicate: Option<DeduplicateSpec>,
+    /// Adds to every record values of the record of the same key that came before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousSpec>,
 }
 
 /// Passes the records for which `where` is true; false and NULL drop the record. What passes keeps its bytes, key,
@@ -148,11 +158,14 @@ pub struct FlatMapOutputSpec {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupBySpec {
-    /// Fields that make up the group key. They must include the fields of the record key (`spec.key`), so that all
-    /// records of a group stand in one partition.
+    /// Fields that make up the group key. Where they do not include the fields of the record key (`spec.key`), rows
+    /// change partitions through an internal topic.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub keys: Vec<String>,
     /// What to compute.
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub aggregates: Vec<AggregateSpec>,
+    /// How long a group is kept after its last record. Default: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<TtlSpec>,
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::AggregateSpec;
+use crate::{AggregateSpec, TimeDomain};
 
 /// Aggregates per group and window. Results are the group's fields, `window_start`, `window_end` (epoch milliseconds,
 /// end exclusive), `is_final`, then the aggregates; their time is the window's end less 1 ms. A result replaces the
@@ -25,7 +25,7 @@ pub struct WindowSpec {
     pub session: Option<SessionSpec>,
     /// Which time windows go by. Default: `event`.
     #[serde(default)]
-    pub time: WindowTime,
+    pub time: TimeDomain,
     /// When results are written. Default: `onClose`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emit: Option<EmitSpec>,
@@ -35,8 +35,8 @@ pub struct WindowSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
     pub allowed_lateness: Option<String>,
-    /// Fields that make up the group key. They must include the fields of the record key (`spec.key`), so that all
-    /// records of a group stand in one partition.
+    /// Fields that make up the group key. Where they do not include the fields of the record key (`spec.key`), rows
+    /// change partitions through an internal topic.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub keys: Vec<String>,
     /// What to compute.
@@ -86,18 +86,6 @@ pub struct SessionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
     pub max_length: Option<String>,
-}
-
-/// Which time windows go by.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
-pub enum WindowTime {
-    /// Event time: windows close by the watermark, and the same input gives the same results.
-    #[default]
-    Event,
-    /// The clock of the runner when it takes a record in: windows close by it, no record is late, and the same input
-    /// may give other results.
-    Processing,
 }
 
 /// When results are written: exactly one of `onClose`, `onUpdate` and `early`.

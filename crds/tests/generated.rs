@@ -76,15 +76,15 @@ fn every_field_is_bounded() {
     for (name, schema) in schemas() {
         let mut endless = Vec::new();
         walk(&schema, "", &mut |path, property| {
+            let text = property.max_length.is_some() || property.enum_.is_some();
+            let number = property.minimum.is_some() && property.maximum.is_some();
             let bounded = match property.type_.as_deref() {
-                Some("string") => property.max_length.is_some() || property.enum_.is_some(),
+                None if property.x_kubernetes_int_or_string == Some(true) => text && number,
+                Some("string") => text,
                 Some("array") => property.max_items.is_some(),
-                Some("integer" | "number") => property.minimum.is_some() && property.maximum.is_some(),
-                // One without fields takes none: others are pruned.
-                Some("object") => {
-                    property.additional_properties.is_none()
-                        && property.x_kubernetes_preserve_unknown_fields != Some(true)
-                }
+                Some("integer" | "number") => number,
+                // One without properties has no members: the API server prunes what is not declared.
+                Some("object") => property.additional_properties.is_none(),
                 Some("boolean") => true,
                 _ => false,
             };

@@ -55,6 +55,25 @@ fn aggregation() -> Value {
     spec
 }
 
+/// Operators: one window with these members.
+fn window(members: Value) -> Value {
+    let mut window = json!({"keys": ["a"], "aggregates": [{"name": "n", "function": "count"}]});
+    for (name, value) in members.as_object().expect("members") {
+        window[name] = value.clone();
+    }
+    json!([{"name": "x", "window": window}])
+}
+
+/// Operators: one join with a table that has these members.
+fn join(members: Value) -> Value {
+    let fields = json!([{"name": "b", "type": "int64"}]);
+    let mut table = json!({"name": "t", "schema": {"fields": fields}, "key": ["b"]});
+    for (name, value) in members.as_object().expect("members") {
+        table[name] = value.clone();
+    }
+    json!([{"name": "x", "join": {"table": table, "on": [{"field": "a", "equals": "b"}]}}])
+}
+
 /// `spec` with the value at a JSON pointer replaced, or taken away where it is null.
 fn with(mut spec: Value, pointer: &str, value: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
@@ -90,6 +109,21 @@ fn what_is_right_passes() {
             "/schema/fields",
             json!([{"name": "d", "type": "decimal", "precision": 5, "scale": 2}]),
         ),
+        with(
+            pipeline(),
+            "/operators",
+            aggregate(json!({"function": "approxPercentile", "expression": "a", "percentile": 0.95, "where": "a > 1"})),
+        ),
+        with(
+            pipeline(),
+            "/operators",
+            aggregate(json!({"function": "topN", "expression": "a", "by": "b", "limit": 3, "distinct": false})),
+        ),
+        with(
+            pipeline(),
+            "/operators",
+            aggregate(json!({"function": "collectList", "expression": "a", "limit": 3, "distinct": true})),
+        ),
         with(pipeline(), "/scaling", json!({"max": 1, "target": {"lagSeconds": 30}})),
         with(
             pipeline(),
@@ -106,6 +140,16 @@ fn what_is_right_passes() {
     assert_eq!(refused("windowaggregations.yaml", aggregation()), Vec::<String>::new());
 }
 
+const PERCENTILE: &str = "percentile goes with approxPercentile, which needs it";
+const LIMIT: &str = "limit goes with collectList and topN, which need it";
+const DISTINCT: &str = "distinct goes with count of an expression, sum, avg, stddev, variance and collectList";
+
+/// A groupBy with one aggregate.
+fn aggregate(mut aggregate: Value) -> Value {
+    aggregate["name"] = json!("n");
+    json!([{"name": "x", "groupBy": {"keys": ["a"], "aggregates": [aggregate]}}])
+}
+
 /// A change of [`pipeline`] and the message of the rule that refuses it.
 fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
     let operators = |body: Value| {
@@ -116,16 +160,8 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             .extend(body.as_object().expect("it is one").clone());
         json!([operator])
     };
-    let window = |settings: Value| {
-        let mut window = json!({"keys": ["a"], "aggregates": [{"name": "n", "function": "count"}]});
-        window
-            .as_object_mut()
-            .expect("it is one")
-            .extend(settings.as_object().expect("it is one").clone());
-        operators(json!({ "window": window }))
-    };
     let field = |field: Value| json!([field]);
-    let one_body = "set exactly one of filter, map, flatMap, groupBy and window";
+    let one_body = "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous";
     let one_target = "set exactly one of lagRecords and lagSeconds";
     let decimal_scale = "type decimal needs scale, and only decimal has scale";
     vec![
@@ -164,13 +200,38 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/operators",
-            window(json!({"tumbling": {"size": "1h"}, "session": {"gap": "1h"}})),
-            "set exactly one of tumbling, sliding and session",
+            aggregate(json!({"function": "approxPercentile", "expression": "a"})),
+            PERCENTILE,
         ),
         (
             "/operators",
-            window(json!({"tumbling": {"size": "1h"}, "emit": {"onClose": {}, "early": {"every": "1m"}}})),
-            "set exactly one of onClose, onUpdate and early",
+            aggregate(json!({"function": "sum", "expression": "a", "percentile": 0.5})),
+            PERCENTILE,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "topN", "expression": "a"})),
+            LIMIT,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "sum", "expression": "a", "limit": 3})),
+            LIMIT,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "collectList", "expression": "a", "limit": 3, "by": "b"})),
+            "by goes with topN",
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "max", "expression": "a", "distinct": true})),
+            DISTINCT,
+        ),
+        (
+            "/operators",
+            aggregate(json!({"function": "count", "distinct": true})),
+            DISTINCT,
         ),
         (
             "/schema/fields",
@@ -211,6 +272,31 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
             "/scaling",
             json!({"min": 3, "max": 2, "target": {"lagRecords": 1}}),
             "min must not be above max",
+        ),
+        (
+            "/operators",
+            window(json!({"tumbling": {"size": "1h"}, "session": {"gap": "1h"}})),
+            "set exactly one of tumbling, sliding and session",
+        ),
+        (
+            "/operators",
+            window(json!({"tumbling": {"size": "1h"}, "emit": {"onClose": {}, "onUpdate": {}}})),
+            "set exactly one of onClose, onUpdate and early",
+        ),
+        (
+            "/operators",
+            json!([{"name": "x", "join": {"on": [{"field": "a"}]}}]),
+            "set table",
+        ),
+        (
+            "/operators",
+            join(json!({"file": {"path": "t.csv"}, "configMap": {"name": "c", "key": "t.csv"}})),
+            "set exactly one of file and configMap",
+        ),
+        (
+            "/operators",
+            join(json!({"file": {"path": "t.csv"}, "asOf": "eventTime"})),
+            "asOf eventTime needs validFrom, and only asOf eventTime has validFrom",
         ),
         ("/scaling", json!({"max": 2, "target": {}}), one_target),
         (

@@ -1,54 +1,39 @@
-//! Stands between a program and the API server: writes down what the program writes, and lets the connection fail at a
-//! chosen moment. Plain HTTP on loopback towards the program; towards the API server as the kubeconfig says.
+//! Stands between a program and the API server: writes down what the program asks for, lets the connection fail at a chosen
+//! moment, and makes the weather. Plain HTTP on loopback towards the program; towards the API server as the kubeconfig says.
+
+mod log;
+mod watches;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Instant;
 
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+pub use self::log::{Cut, Traffic, Weather, Write};
+use self::log::{Log, Order, is_watch};
+pub use self::watches::Dropped;
+use self::watches::Watches;
+use crate::served::Served;
 
 /// Largest request that is passed on.
 const MAX_BODY: usize = 4 << 20;
-
-/// One request that may change something.
-#[derive(Clone, Debug)]
-pub struct Write {
-    /// When it came in.
-    pub at: Instant,
-    /// `POST`, `PATCH`, `PUT` or `DELETE`.
-    pub method: String,
-    /// Path without the query.
-    pub path: String,
-    /// What the API server answered; None: nothing yet, or never.
-    pub status: Option<u16>,
-}
-
-/// On which side of the API server's work the connection is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// The API server never hears of the write.
-    Before,
-    /// The write is done, its answer never comes.
-    After,
-}
 
 /// The proxy; it ends with this.
 pub struct ApiProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _served: Served,
 }
 
 struct Shared {
@@ -56,12 +41,7 @@ struct Shared {
     log: Mutex<Log>,
     /// Whether every request waits.
     frozen: watch::Sender<bool>,
-}
-
-struct Log {
-    writes: Vec<Write>,
-    cut: Option<(usize, Cut)>,
-    was_cut: bool,
+    watches: Arc<Watches>,
 }
 
 impl ApiProxy {
@@ -77,30 +57,15 @@ impl ApiProxy {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             client,
-            log: Mutex::new(Log {
-                writes: Vec::new(),
-                cut: None,
-                was_cut: false,
-            }),
+            log: Mutex::default(),
             frozen: watch::Sender::new(false),
+            watches: Arc::default(),
         });
         let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("api-proxy".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = axum::serve(listener, router).into_future() => {}
-                        _ = stopped => {}
-                    }
-                });
-            })?;
         Ok(Self {
             address,
             shared,
-            stop: Some(stop),
-            thread: Some(thread),
+            _served: Served::start("api-proxy", runtime, listener, router)?,
         })
     }
 
@@ -142,40 +107,39 @@ impl ApiProxy {
         log.writes.clear();
         self.shared.frozen.send_replace(false);
     }
-}
 
-impl Drop for ApiProxy {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+    /// Changes the weather, and forgets the traffic so far.
+    pub fn set_weather(&self, weather: Weather) {
+        self.shared.log().set_weather(weather);
+    }
+
+    /// From now on, counted from none: the write number `nth` (from 1) is the first that a storm refuses.
+    pub fn storm_at(&self, nth: usize) {
+        let mut log = self.shared.log();
+        log.set_weather(Weather::Clear);
+        log.writes.clear();
+        log.storm = Some(nth);
+    }
+
+    /// What was asked for since the weather changed last.
+    pub fn traffic(&self) -> Traffic {
+        self.shared.log().traffic.clone()
+    }
+
+    /// How many watches are open, without those that were dropped.
+    pub fn open_watches(&self) -> usize {
+        self.shared.watches.count()
+    }
+
+    /// Drops all open watches; how many there were. New ones are passed on.
+    pub fn drop_watches(&self, how: Dropped) -> usize {
+        self.shared.watches.drop_all(how)
     }
 }
 
 impl Shared {
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes the request down if it counts; its place in the log, and where to cut.
-    fn note(&self, method: &Method, path: &str) -> (Option<usize>, Option<Cut>) {
-        let uncounted = ["/leases", "/events", "/subjectaccessreviews"];
-        if [Method::GET, Method::HEAD].contains(method) || uncounted.iter().any(|part| path.contains(part)) {
-            return (None, None);
-        }
-        let mut log = self.log();
-        log.writes.push(Write {
-            at: Instant::now(),
-            method: method.to_string(),
-            path: path.to_owned(),
-            status: None,
-        });
-        let nth = log.writes.len();
-        let cut = log.cut.filter(|(at, _)| *at == nth).map(|(_, side)| side);
-        (Some(nth - 1), cut)
     }
 
     fn freeze(&self) {
@@ -194,23 +158,58 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     if *shared.frozen.borrow() {
         return shared.thaw().await;
     }
-    let (place, cut) = shared.note(request.method(), request.uri().path());
-    if cut == Some(Cut::Before) {
-        shared.freeze();
-        return shared.thaw().await;
+    let watches = is_watch(request.uri());
+    let (place, order) = shared.log().note(request.method(), request.uri());
+    match order {
+        Order::Refuse(nth) => {
+            let answer = refusal(nth);
+            shared.log().answered(place, answer.status());
+            return answer;
+        }
+        Order::Cut(Cut::Before) => {
+            shared.freeze();
+            return shared.thaw().await;
+        }
+        Order::PassOn | Order::Cut(Cut::After) | Order::Delay(_) => {}
     }
     let answer = forward(&shared.client, request).await;
-    if let (Some(place), Ok(answer)) = (place, &answer) {
-        // The log may have been cleared meanwhile.
-        if let Some(write) = shared.log().writes.get_mut(place) {
-            write.status = Some(answer.status().as_u16());
+    if let Ok(answer) = &answer {
+        shared.log().answered(place, answer.status());
+    }
+    match order {
+        Order::Cut(_) => {
+            shared.freeze();
+            return shared.thaw().await;
         }
+        Order::Delay(by) => sleep(by).await,
+        Order::PassOn | Order::Refuse(_) => {}
     }
-    if cut == Some(Cut::After) {
-        shared.freeze();
-        return shared.thaw().await;
+    match answer {
+        Ok(answer) if watches && answer.status().is_success() => {
+            let late = Arc::clone(&shared);
+            answer.map(|body| shared.watches.pass_on(body, move || late.log().lateness()))
+        }
+        Ok(answer) => answer,
+        Err(error) => (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response(),
     }
-    answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, format!("{error:#}")).into_response())
+}
+
+/// As the API server says it: at its limit of requests at once, and when what it stands on is away.
+fn refusal(nth: usize) -> Response {
+    if nth.is_multiple_of(2) {
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the server is currently unable to handle the request",
+        )
+            .into_response();
+    }
+    let wait = [(header::RETRY_AFTER, "1")];
+    (
+        StatusCode::TOO_MANY_REQUESTS,
+        wait,
+        "Too many requests, please try again later.",
+    )
+        .into_response()
 }
 
 async fn forward(client: &Client, request: Request) -> Result<Response> {

@@ -25,7 +25,11 @@ pub fn children(kubectl: &Kubectl, namespace: &str) -> Result<BTreeMap<String, V
     for mut child in ours(kubectl, namespace)? {
         strip(&mut child);
         let child = anonymous(&child)?;
-        let name = format!("{}/{}", text(&child["kind"]), text(&child["metadata"]["name"]));
+        let mut name = format!("{}/{}", text(&child["kind"]), text(&child["metadata"]["name"]));
+        // An old plan that is left behind has the name of the new one, once hashes are blotted out.
+        while children.contains_key(&name) {
+            name.push_str(" again");
+        }
         children.insert(name, child);
     }
     Ok(children)

@@ -200,6 +200,12 @@ impl Cluster {
 
     /// Every write that the API server has answered so far, oldest first.
     pub fn audit(&self) -> Result<Vec<AuditEvent>> {
+        let calls = self.calls()?;
+        Ok(calls.into_iter().filter(AuditEvent::is_write).collect())
+    }
+
+    /// The same, and what an operator in the namespace `millrace-system` has read.
+    pub fn calls(&self) -> Result<Vec<AuditEvent>> {
         audit::read(&self.own_one()?.state.join("audit/audit.log"))
     }
 

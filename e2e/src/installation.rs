@@ -141,30 +141,35 @@ impl<'a> Installation<'a> {
         Ok(this)
     }
 
-    /// Name of the operator's running pod.
+    /// Name of the operator's running pod, or of one of them.
     pub fn operator_pod(&self) -> Result<String> {
+        self.operator_pods()?.pop().context("no operator runs")
+    }
+
+    /// Names of all its running pods.
+    pub fn operator_pods(&self) -> Result<Vec<String>> {
         let pods = self.world.kubectl.list(&self.namespace, "pods")?;
         let running = |pod: &&Value| {
             pod["metadata"]["labels"]["app.kubernetes.io/component"] == "operator"
                 && pod["metadata"].get("deletionTimestamp").is_none()
         };
-        let mut names = pods
-            .iter()
-            .filter(running)
-            .filter_map(|pod| pod["metadata"]["name"].as_str());
-        names.next().map(str::to_owned).context("no operator runs")
+        let names = pods.iter().filter(running);
+        let names = names.filter_map(|pod| pod["metadata"]["name"].as_str());
+        Ok(names.map(str::to_owned).collect())
     }
 
-    /// Bytes of memory of the operator, as the node's kernel counts them: what it has allocated, and all that is resident,
-    /// its program's own pages included.
+    /// Bytes of memory of the largest operator, as the node's kernel counts them: what it has allocated, and all that is
+    /// resident, its program's own pages included.
     pub fn operator_memory(&self) -> Result<(u64, u64)> {
         // The kernel cuts names of programs off after 15 characters.
-        let ask = "cat /proc/$(pgrep -o -x millrace-operat)/status";
+        let ask = "for each in $(pgrep -x millrace-operat); do cat /proc/$each/status; done";
         let output = self.world.cluster.on_node("sh")?.args(["-c", ask]).output()?;
         let status = String::from_utf8(output.stdout)?;
         let bytes = |name: &str| {
-            let line = status.lines().find(|line| line.starts_with(name))?;
-            Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
+            let lines = status.lines().filter(|line| line.starts_with(name));
+            lines
+                .filter_map(|line| Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10))
+                .max()
         };
         bytes("RssAnon")
             .zip(bytes("VmRSS"))

@@ -23,25 +23,28 @@ pub fn kafka_class_path() -> Result<String> {
     let home = cache()?.join("kafka").join(KAFKA_VERSION);
     let lib = home.join("lib");
     if !lib.join(format!("kafka_2.13-{KAFKA_VERSION}.jar")).exists() {
-        fetch(&home, &lib)?;
+        fetch(
+            &Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/pom.xml"),
+            &home,
+            &lib,
+        )?;
     }
     Ok(format!("{}/*", lib.display()))
 }
 
-/// Fetches into a folder of its own and renames it: two test programs may do this at once, and a broken download leaves
-/// nothing that looks whole.
-fn fetch(home: &Path, lib: &Path) -> Result<()> {
+/// Fetches what a POM names into a folder of its own and renames it to `lib`: two test programs may do this at once, and a
+/// broken download leaves nothing that looks whole.
+pub(crate) fn fetch(pom: &Path, home: &Path, lib: &Path) -> Result<()> {
     fs::create_dir_all(home)?;
     let fresh = tempfile::tempdir_in(home)?;
-    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/pom.xml");
     let status = Command::new("mvn")
         .args(["-q", "-B", "-f"])
         .arg(pom)
         .arg("dependency:copy-dependencies")
         .arg(format!("-DoutputDirectory={}", fresh.path().display()))
         .status()
-        .context("cannot start mvn: the tests fetch Kafka with Maven (Debian package `maven`)")?;
-    ensure!(status.success(), "mvn could not fetch Kafka {KAFKA_VERSION}");
+        .context("cannot start mvn: the tests fetch their libraries with Maven (Debian package `maven`)")?;
+    ensure!(status.success(), "mvn could not fetch what {} names", pom.display());
     let fresh = fresh.keep();
     if fs::rename(&fresh, lib).is_err() {
         ensure!(lib.exists(), "cannot rename {} to {}", fresh.display(), lib.display());

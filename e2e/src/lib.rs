@@ -19,6 +19,8 @@ pub mod images;
 
 pub mod kubectl;
 
+mod served;
+
 pub mod api_proxy;
 
 pub mod installation;
@@ -26,6 +28,10 @@ pub mod installation;
 pub mod operator;
 
 pub mod children;
+
+pub mod realm;
+
+pub mod webhook;
 
 pub mod load;
 
@@ -42,3 +48,7 @@ pub mod compare;
 pub mod scenario;
 
 pub mod bench;
+
+pub mod sql;
+
+pub mod peers;

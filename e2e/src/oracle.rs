@@ -86,6 +86,39 @@ pub fn hourly(input: &[Stored]) -> Result<Windows> {
     Ok(all)
 }
 
+/// `examples/08-by-another-key` over `input`, for every window that the watermarks of all partitions have passed.
+pub fn destinations(input: &[Stored]) -> Result<Vec<Outcome>> {
+    const DAY: i64 = 24 * HOUR;
+    let mut newest: BTreeMap<i32, i64> = BTreeMap::new();
+    let mut windows: BTreeMap<(i64, String), Vec<i64>> = BTreeMap::new();
+    for record in input {
+        let f: Flight = serde_json::from_str(record.text())?;
+        let newest = newest.entry(record.partition).or_insert(i64::MIN);
+        *newest = f.ts.max(*newest);
+        if let Some(delay) = f.dep_delay {
+            windows
+                .entry((f.ts - f.ts.rem_euclid(DAY), f.dest))
+                .or_default()
+                .push(delay);
+        }
+    }
+    let slowest = newest.into_values().min().unwrap_or(i64::MIN);
+    let closed = windows
+        .into_iter()
+        .filter(|((start, _), _)| start + DAY - 1 < slowest - DAY);
+    Ok(closed
+        .map(|((start, dest), delays)| Outcome {
+            value: format!(
+                r#"{{"dest":"{dest}","window_start":{start},"window_end":{},"is_final":true,"flights":{},"worst":{}}}"#,
+                start + DAY,
+                delays.len(),
+                or_null(delays.iter().max().copied()),
+            ),
+            key: dest,
+        })
+        .collect())
+}
+
 /// Last result per carrier of `examples/03-group-by` over `input`, without `spread`: number of flights, of departures,
 /// sum, least and greatest delay, mean.
 pub fn per_carrier(input: &[Stored]) -> Result<BTreeMap<String, String>> {

@@ -200,6 +200,19 @@ impl Scenario {
         Ok(faults)
     }
 
+    /// Lets one runner work until the group has committed the ends of `topic` too.
+    pub fn catch_up_on(&self, topic: &str) -> Result<()> {
+        let catch_up = || {
+            let mut runner = self.runners.start("runner-0")?;
+            eventually(&format!("{} commits all of {topic}", self.name), PATIENCE, || {
+                let ends = self.client.high_watermarks(topic)?;
+                Ok((self.client.committed(&self.name, topic)? == ends).then_some(()))
+            })?;
+            leave(&mut runner)
+        };
+        catch_up().with_context(|| self.runners.log_tails())
+    }
+
     fn take(&self, step: Step, crew: &mut Crew, faults: &mut Faults) -> Result<()> {
         match step {
             Step::Kill(victim) => {

@@ -7,190 +7,92 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use millrace_e2e::api_proxy::{ApiProxy, Cut};
-use millrace_e2e::children::{KINDS, children, names};
+use millrace_e2e::children::{KINDS, names};
 use millrace_e2e::eventually::eventually;
-use millrace_e2e::installation::{World, world};
-use millrace_e2e::kubectl::condition;
-use millrace_e2e::manifest::Manifest;
+use millrace_e2e::installation::world;
+use millrace_e2e::kubectl::Kubectl;
 use millrace_e2e::operator::{LEADS, Operators, UP};
 use millrace_e2e::process::Process;
+use millrace_e2e::realm::{KIND, NAME, PATIENCE, Realm};
+use millrace_e2e::webhook::{self, Webhook};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(60);
-const KIND: &str = "WindowAggregation";
-const NAME: &str = "hourly";
-
-/// One namespace with an operator of its own, behind a proxy.
-struct Bench {
-    world: &'static World,
-    namespace: String,
-    proxy: ApiProxy,
-    kubeconfig: PathBuf,
-    folder: TempDir,
+fn realm(namespace: &str) -> Realm {
+    Realm::new(world(), namespace).unwrap()
 }
 
-impl Bench {
-    fn new(namespace: &str) -> Self {
-        let world = world();
-        world.install_crds().unwrap();
-        world.kubectl.restricted_namespace(namespace).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let proxy = ApiProxy::start(&world.kubectl.kubeconfig).unwrap();
-        let kubeconfig = proxy.kubeconfig(&folder.path().join("kubeconfig")).unwrap();
-        Self {
-            world,
-            namespace: namespace.to_owned(),
-            proxy,
-            kubeconfig,
-            folder,
+/// Runs `flow` with an operator that is killed at its write number `nth`, then with a new one. False: it had nothing to
+/// write any more before it came to that number, and was not killed.
+fn killed_at(realm: &Realm, nth: usize, side: Cut, flow: &dyn Fn()) -> bool {
+    let operators = realm.operators();
+    let mut operator: Process = operators.start_leading("first").unwrap();
+    realm.proxy.cut_at(nth, side);
+    flow();
+    let killed = cut_before_all_is_written(realm);
+    if killed {
+        operator.kill().unwrap();
+    } else {
+        operator.terminate(Duration::from_secs(10)).unwrap();
+    }
+    realm.proxy.restore();
+    let mut second = operators.start_leading("first").unwrap();
+    realm.settled().unwrap();
+    second.terminate(Duration::from_secs(10)).unwrap();
+    killed
+}
+
+/// Waits until the connection is cut, or until the operator has written all it wanted to.
+fn cut_before_all_is_written(realm: &Realm) -> bool {
+    let mut quiet = (0, Instant::now());
+    eventually("cut, or all is written", PATIENCE, || {
+        if realm.proxy.was_cut() {
+            return Ok(Some(true));
         }
-    }
-
-    fn operators(&self) -> Operators<'_> {
-        Operators::new(&self.kubeconfig, self.folder.path(), &self.namespace)
-    }
-
-    /// A pipeline with every child but an autoscaler; suspended, so that no pod is in the way.
-    fn manifest(&self) -> Manifest {
-        Manifest::example("02-tumbling-window/aggregation.yaml")
-            .unwrap()
-            .between(self.world.broker.bootstrap(), "controller", NAME)
-            .with("spec.suspend", json!(true))
-            .with("spec.checkpoint.storage", json!({"reclaim": "Delete"}))
-    }
-
-    fn apply(&self, manifest: &Manifest) {
-        self.world
-            .kubectl
-            .apply(&self.namespace, &manifest.to_string())
-            .unwrap();
-    }
-
-    fn children(&self) -> BTreeMap<String, Value> {
-        children(&self.world.kubectl, &self.namespace).unwrap()
-    }
-
-    /// Whether the status speaks of the newest spec.
-    fn is_current(object: &Value) -> bool {
-        condition(object, "Suspended").is_some_and(|(status, _, _)| status == "True")
-            && object["status"]["observedGeneration"] == object["metadata"]["generation"]
-    }
-
-    /// Waits until the status speaks of the newest spec, and nothing more is written.
-    fn settled(&self) {
-        let at = (self.namespace.as_str(), KIND, NAME);
-        let current = |object: &Value| Self::is_current(object).then_some(());
-        self.world.kubectl.until("settled", PATIENCE, at, current).unwrap();
-        self.quiet_for(Duration::from_secs(2), PATIENCE);
-    }
-
-    /// Waits for a stretch of time in which nothing is written.
-    fn quiet_for(&self, stretch: Duration, within: Duration) {
-        let mut quiet = (self.proxy.writes().len(), Instant::now());
-        eventually(&format!("{stretch:?} without a write"), within, || {
-            let writes = self.proxy.writes().len();
-            if writes != quiet.0 {
-                quiet = (writes, Instant::now());
-            }
-            Ok((quiet.1.elapsed() > stretch).then_some(()))
-        })
-        .unwrap_or_else(|error| panic!("{error:#}: {:?}", self.proxy.writes()));
-    }
-
-    fn delete(&self) {
-        self.world
-            .kubectl
-            .run(&["delete", KIND, NAME, "-n", &self.namespace, "--ignore-not-found"])
-            .unwrap();
-        eventually("nothing is left", PATIENCE, || {
-            Ok(self.children().is_empty().then_some(()))
-        })
-        .unwrap();
-    }
-
-    /// Runs `flow` with an operator that is killed at its write number `nth`, then with a new one. False: it had nothing
-    /// to write any more before it came to that number, and was not killed.
-    fn killed_at(&self, nth: usize, side: Cut, flow: &dyn Fn()) -> bool {
-        let operators = self.operators();
-        let mut operator: Process = operators.start_leading("first").unwrap();
-        self.proxy.cut_at(nth, side);
-        flow();
-        let killed = self.cut_before_all_is_written();
-        if killed {
-            operator.kill().unwrap();
-        } else {
-            operator.terminate(Duration::from_secs(10)).unwrap();
+        let writes = realm.proxy.writes().len();
+        if writes != quiet.0 || !realm.is_current()? {
+            quiet = (writes, Instant::now());
         }
-        self.proxy.restore();
-        let mut second = operators.start_leading("first").unwrap();
-        self.settled();
-        second.terminate(Duration::from_secs(10)).unwrap();
-        killed
-    }
-
-    /// Waits until the connection is cut, or until the operator has written all it wanted to.
-    fn cut_before_all_is_written(&self) -> bool {
-        let at = (self.namespace.as_str(), KIND, NAME);
-        let mut quiet = (0, Instant::now());
-        eventually("cut, or all is written", PATIENCE, || {
-            if self.proxy.was_cut() {
-                return Ok(Some(true));
-            }
-            let writes = self.proxy.writes().len();
-            if writes != quiet.0
-                || !self
-                    .world
-                    .kubectl
-                    .get(at.0, at.1, at.2)?
-                    .is_some_and(|object| Self::is_current(&object))
-            {
-                quiet = (writes, Instant::now());
-            }
-            Ok((quiet.1.elapsed() > Duration::from_secs(3)).then_some(false))
-        })
-        .unwrap()
-    }
+        Ok((quiet.1.elapsed() > Duration::from_secs(3)).then_some(false))
+    })
+    .unwrap()
 }
 
 #[test]
 fn operator_killed_at_any_write_ends_where_an_undisturbed_one_does() {
-    let bench = Bench::new("c01");
-    let create = || bench.apply(&bench.manifest());
-    let change = || {
-        bench.apply(&bench.manifest().with("spec.eventTime.maxOutOfOrderness", json!("5h")));
-    };
+    let realm = realm("c01");
+    let autoscaled = realm.autoscaled().unwrap();
+    let later = autoscaled.clone().with("spec.eventTime.maxOutOfOrderness", json!("5h"));
+    let create = || realm.apply(&autoscaled).unwrap();
+    let change = || realm.apply(&later).unwrap();
 
     // Without a fault: what comes out.
-    let mut operator = bench.operators().start_leading("control").unwrap();
+    let mut operator = realm.operators().start_leading("control").unwrap();
     create();
-    bench.settled();
-    let created = bench.children();
-    assert_eq!(created.len(), KINDS.len() - 1, "{:?}", created.keys());
+    realm.settled().unwrap();
+    let created = realm.children().unwrap();
+    assert_eq!(created.len(), KINDS.len(), "{:?}", created.keys());
     change();
-    bench.settled();
-    let changed = bench.children();
+    realm.settled().unwrap();
+    let changed = realm.children().unwrap();
     assert_ne!(created, changed);
-    bench.delete();
+    realm.delete().unwrap();
     operator.terminate(Duration::from_secs(10)).unwrap();
 
     // How many writes there are differs by one or two of the status: each round goes on until nothing is left to kill.
     let side = |nth: usize| if nth.is_multiple_of(2) { Cut::Before } else { Cut::After };
     let kills = (1..)
         .take_while(|nth| {
-            let killed = bench.killed_at(*nth, side(*nth), &create);
+            let killed = killed_at(&realm, *nth, side(*nth), &create);
             assert_eq!(
-                bench.children(),
+                realm.children().unwrap(),
                 created,
                 "write {nth} of the creation, {:?} it",
                 side(*nth)
             );
-            bench.delete();
+            realm.delete().unwrap();
             killed
         })
         .count();
@@ -198,40 +100,40 @@ fn operator_killed_at_any_write_ends_where_an_undisturbed_one_does() {
 
     let kills = (1..)
         .take_while(|nth| {
-            let mut operator = bench.operators().start_leading("between").unwrap();
+            let mut operator = realm.operators().start_leading("between").unwrap();
             create();
-            bench.settled();
+            realm.settled().unwrap();
             operator.terminate(Duration::from_secs(10)).unwrap();
-            let killed = bench.killed_at(*nth, side(*nth + 1), &change);
+            let killed = killed_at(&realm, *nth, side(*nth + 1), &change);
             assert_eq!(
-                bench.children(),
+                realm.children().unwrap(),
                 changed,
                 "write {nth} of the change, {:?} it",
                 side(*nth + 1)
             );
-            bench.delete();
+            realm.delete().unwrap();
             killed
         })
         .count();
-    assert!(kills >= 3, "{kills}");
+    assert!(kills >= 5, "{kills}");
 }
 
 #[test]
 fn second_operator_takes_over_and_never_writes_beside_the_first() {
-    let bench = Bench::new("c05");
-    let other = ApiProxy::start(&bench.world.kubectl.kubeconfig).unwrap();
-    let kubeconfig = other.kubeconfig(&bench.folder.path().join("other")).unwrap();
-    let others = Operators::new(&kubeconfig, bench.folder.path(), &bench.namespace);
+    let realm = realm("c05");
+    let other = ApiProxy::start(&realm.kubectl.kubeconfig).unwrap();
+    let kubeconfig = other.kubeconfig(&realm.folder.path().join("other")).unwrap();
+    let others = Operators::new(&kubeconfig, realm.folder.path(), &realm.namespace);
     let leads = |process: &Process, since: usize| process.log()[since..].contains(LEADS);
     let took_over = |process: &Process, since: usize, within: Duration| {
         eventually("the other leads", within, || Ok(leads(process, since).then_some(()))).unwrap();
     };
 
     // SIGKILL.
-    let mut first = bench.operators().start_leading("a").unwrap();
+    let mut first = realm.operators().start_leading("a").unwrap();
     let mut second = others.start("b").unwrap();
-    bench.apply(&bench.manifest());
-    bench.settled();
+    realm.apply(&realm.suspended().unwrap()).unwrap();
+    realm.settled().unwrap();
     assert_eq!(
         other.writes().len(),
         0,
@@ -242,7 +144,7 @@ fn second_operator_takes_over_and_never_writes_beside_the_first() {
     took_over(&second, 0, Duration::from_secs(20));
 
     // SIGTERM: the lease is given back.
-    first = bench.operators().start("a").unwrap();
+    first = realm.operators().start("a").unwrap();
     eventually("the first watches", PATIENCE, || {
         Ok(first.log().contains(UP).then_some(()))
     })
@@ -259,38 +161,45 @@ fn second_operator_takes_over_and_never_writes_beside_the_first() {
     .unwrap();
     first.signal_stop().unwrap();
     took_over(&second, 0, Duration::from_secs(20));
-    bench.proxy.restore();
+    realm.proxy.restore();
     other.restore();
-    bench.apply(&bench.manifest().with("spec.checkpoint.retain", json!(7)));
+    let changed = realm.suspended().unwrap().with("spec.checkpoint.retain", json!(7));
+    realm.apply(&changed).unwrap();
     first.signal_continue().unwrap();
     let deployment = format!("{NAME}-runners");
     eventually("the new leader writes", PATIENCE, || {
         Ok((!other.writes().is_empty()).then_some(()))
     })
     .unwrap();
-    bench.settled();
+    realm.settled().unwrap();
     assert_eq!(
-        bench.proxy.writes().len(),
+        realm.proxy.writes().len(),
         0,
         "the stopped one wrote: {:?}",
-        bench.proxy.writes()
+        realm.proxy.writes()
     );
-    assert!(bench.children().contains_key(&format!("Deployment/{deployment}")));
+    assert!(
+        realm
+            .children()
+            .unwrap()
+            .contains_key(&format!("Deployment/{deployment}"))
+    );
     first.terminate(Duration::from_secs(10)).unwrap();
     second.terminate(Duration::from_secs(10)).unwrap();
-    bench.delete();
+    realm.delete().unwrap();
 }
 
 #[test]
 fn children_are_restored_and_what_others_add_stays() {
-    let bench = Bench::new("c06");
-    let kubectl = &bench.world.kubectl;
-    let mut operator = bench.operators().start_leading("a").unwrap();
-    bench.apply(&bench.manifest());
-    bench.settled();
-    let before = bench.children();
-    let namespace = bench.namespace.as_str();
-    let claim = |kubectl: &millrace_e2e::kubectl::Kubectl| {
+    let realm = realm("c06");
+    let kubectl = &realm.kubectl;
+    let mut operator = realm.operators().start_leading("a").unwrap();
+    realm.apply(&realm.autoscaled().unwrap()).unwrap();
+    realm.settled().unwrap();
+    let before = realm.children().unwrap();
+    assert_eq!(before.len(), KINDS.len(), "{:?}", before.keys());
+    let namespace = realm.namespace.as_str();
+    let claim = |kubectl: &Kubectl| {
         kubectl
             .get(namespace, "PersistentVolumeClaim", &format!("{NAME}-state"))
             .unwrap()
@@ -303,9 +212,9 @@ fn children_are_restored_and_what_others_add_stays() {
     for (kind, name) in all.iter().filter(|(kind, _)| kind != "PersistentVolumeClaim") {
         kubectl.run(&["delete", kind, name, "-n", namespace]).unwrap();
         eventually(&format!("{kind} {name} is back"), Duration::from_secs(10), || {
-            Ok((bench.children() == before).then_some(()))
+            Ok((realm.children().unwrap() == before).then_some(()))
         })
-        .unwrap_or_else(|error| panic!("{error:#}: {:?}", bench.children().keys()));
+        .unwrap_or_else(|error| panic!("{error:#}: {:?}", realm.children().unwrap().keys()));
     }
     for (kind, name) in &all {
         let patch = json!({"metadata": {
@@ -327,96 +236,154 @@ fn children_are_restored_and_what_others_add_stays() {
     }
     assert_eq!(claim(kubectl), uid, "the claim was never replaced");
     operator.terminate(Duration::from_secs(10)).unwrap();
-    bench.delete();
+    realm.delete().unwrap();
+}
+
+/// Begins to change every Deployment of the namespace, and waits until the API server has begun as well.
+fn change_deployments(realm: &Realm) -> Webhook {
+    let webhook = Webhook::start(&world().cluster.host_for_pods(), &realm.folder.path().join("webhook")).unwrap();
+    let (kubectl, namespace) = (&realm.kubectl, realm.namespace.as_str());
+    kubectl
+        .apply_all(&webhook.configuration(namespace).to_string())
+        .unwrap();
+    let try_one = [
+        "create",
+        "deployment",
+        "x",
+        "--image=x",
+        "--dry-run=server",
+        "-o",
+        "json",
+        "-n",
+        namespace,
+    ];
+    eventually("the webhook is called", PATIENCE, || {
+        let tried: Value = serde_json::from_str(&kubectl.run(&try_one)?)?;
+        Ok((tried["metadata"]["labels"][webhook::LABEL] == "injected").then_some(()))
+    })
+    .unwrap();
+    webhook
+}
+
+/// Makes somebody else the manager of a field of the Deployment that we leave alone.
+fn manage_as_person(realm: &Realm, deployment: &str) {
+    let person = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": deployment}, "spec": {"minReadySeconds": 1},
+    });
+    let path = realm.folder.path().join("person.json");
+    std::fs::write(&path, person.to_string()).unwrap();
+    let path = path.to_str().unwrap();
+    let apply = [
+        "apply",
+        "--server-side",
+        "--field-manager=person",
+        "-n",
+        &realm.namespace,
+        "-f",
+        path,
+    ];
+    realm.kubectl.run(&apply).unwrap();
 }
 
 #[test]
 fn steady_minute_writes_nothing_whoever_else_writes() {
-    let bench = Bench::new("c07");
-    let kubectl = &bench.world.kubectl;
-    let namespace = bench.namespace.as_str();
-    bench.world.broker.client().create_topic("steady", 2).unwrap();
-    let mut operator = bench.operators().start_leading("a").unwrap();
-    let steady = bench
+    let realm = realm("c07");
+    let (kubectl, namespace) = (&realm.kubectl, realm.namespace.as_str());
+    let (at, deployment) = ((namespace, KIND, NAME), format!("{NAME}-runners"));
+    world().broker.client().create_topic("steady", 3).unwrap();
+    let webhook = change_deployments(&realm);
+    let mut operator = realm.operators().start_leading("a").unwrap();
+    let steady = realm
         .manifest()
+        .unwrap()
         .with("spec.source.kafka.topics", json!(["steady"]))
-        .with("spec.suspend", json!(false));
-    bench.apply(&steady);
-    let object = format!("{KIND}/{NAME}");
-    kubectl.wait_for("Ready", (namespace, KIND, NAME)).unwrap();
-    // A person scales, and another manages a field that we leave alone.
-    kubectl
-        .run(&["scale", &object, "--replicas=2", "-n", namespace])
-        .unwrap();
-    let at = (namespace, KIND, NAME);
-    kubectl
-        .until("two runners", PATIENCE * 2, at, |object| {
-            (object["status"]["readyReplicas"] == 2).then_some(())
-        })
-        .unwrap();
-    let person = format!(
-        r#"{{"apiVersion":"apps/v1","kind":"Deployment","metadata":{{"name":"{NAME}-runners"}},"spec":{{"minReadySeconds":1}}}}"#
-    );
-    let path = bench.folder.path().join("person.json");
-    std::fs::write(&path, person).unwrap();
-    kubectl
-        .run(&[
-            "apply",
-            "--server-side",
-            "--field-manager=person",
-            "-n",
-            namespace,
-            "-f",
-            path.to_str().unwrap(),
-        ])
-        .unwrap();
+        .with(
+            "spec.scaling",
+            json!({"min": 2, "max": 3, "target": {"lagRecords": 1000}}),
+        );
+    realm.apply(&steady).unwrap();
+    let runners = |number: u64| {
+        kubectl
+            .until("so many runners", PATIENCE * 2, at, |object| {
+                (object["status"]["readyReplicas"] == number).then_some(())
+            })
+            .unwrap_or_else(|error| panic!("{number}: {error:#}"));
+    };
+    // The autoscaler wants two at least, a person one more, and another person manages a field that we leave alone.
+    runners(2);
+    let scale = ["scale", &format!("{KIND}/{NAME}"), "--replicas=3", "-n", namespace];
+    kubectl.run(&scale).unwrap();
+    runners(3);
+    manage_as_person(&realm, &deployment);
 
     // First a quiet stretch must come, then a whole minute of it.
-    bench.quiet_for(Duration::from_secs(60), Duration::from_secs(150));
-    let deployment = kubectl
-        .get(namespace, "Deployment", &format!("{NAME}-runners"))
+    let called = webhook.calls();
+    realm
+        .quiet_for(Duration::from_secs(60), Duration::from_secs(150))
+        .unwrap();
+    let live = kubectl.get(namespace, "Deployment", &deployment).unwrap().unwrap();
+    assert_eq!(live["spec"]["minReadySeconds"], 1, "of the person");
+    assert_eq!(live["spec"]["replicas"], 3, "of the person");
+    assert_eq!(live["metadata"]["labels"][webhook::LABEL], "injected");
+    let toleration = &live["spec"]["template"]["spec"]["tolerations"][0];
+    assert_eq!(toleration["key"], webhook::TOLERATION);
+    assert_eq!(
+        live["spec"]["revisionHistoryLimit"],
+        webhook::HISTORY,
+        "against our word"
+    );
+    assert!(called >= 3, "{called} calls of the webhook");
+    let autoscaler = kubectl
+        .get(namespace, "HorizontalPodAutoscaler", &deployment)
         .unwrap()
         .unwrap();
-    assert_eq!(deployment["spec"]["minReadySeconds"], 1);
-    assert_eq!(deployment["spec"]["replicas"], 2);
+    assert!(
+        autoscaler["status"]["lastScaleTime"].is_string(),
+        "{:#}",
+        autoscaler["status"]
+    );
     operator.terminate(Duration::from_secs(10)).unwrap();
-    bench.delete();
+    kubectl
+        .run(&["delete", "mutatingwebhookconfiguration", namespace])
+        .unwrap();
+    realm.delete().unwrap();
 }
 
 #[test]
 fn deletion_at_any_time_leaves_nothing_behind() {
-    let bench = Bench::new("c09");
-    let kubectl = &bench.world.kubectl;
-    let operators = bench.operators();
+    let realm = realm("c09");
+    let kubectl = &realm.kubectl;
+    let operators = realm.operators();
 
     // While it is being created.
     let mut operator = operators.start_leading("a").unwrap();
     for nth in [1, 3, 5] {
-        bench.proxy.cut_at(nth, Cut::After);
-        bench.apply(&bench.manifest());
+        realm.proxy.cut_at(nth, Cut::After);
+        realm.apply(&realm.suspended().unwrap()).unwrap();
         eventually("creation is under way", PATIENCE, || {
-            Ok(bench.proxy.was_cut().then_some(()))
+            Ok(realm.proxy.was_cut().then_some(()))
         })
         .unwrap();
         kubectl
-            .run(&["delete", KIND, NAME, "-n", &bench.namespace, "--wait=false"])
+            .run(&["delete", KIND, NAME, "-n", &realm.namespace, "--wait=false"])
             .unwrap();
-        bench.proxy.restore();
-        bench.delete();
+        realm.proxy.restore();
+        realm.delete().unwrap();
     }
 
     // With the operator down.
-    bench.apply(&bench.manifest());
-    bench.settled();
+    realm.apply(&realm.suspended().unwrap()).unwrap();
+    realm.settled().unwrap();
     operator.kill().unwrap();
-    bench.delete();
+    realm.delete().unwrap();
 
     // With its namespace.
     let mut operator = operators.start_leading("b").unwrap();
-    bench.apply(&bench.manifest());
-    bench.settled();
+    realm.apply(&realm.suspended().unwrap()).unwrap();
+    realm.settled().unwrap();
     kubectl
-        .run(&["delete", "namespace", &bench.namespace, "--timeout=90s"])
+        .run(&["delete", "namespace", &realm.namespace, "--timeout=90s"])
         .unwrap();
     operator.kill().unwrap();
 }

@@ -21,6 +21,11 @@ struct Run {
 
 /// Runs the first of `manifests` over the input of its folder; all paths below `examples/`.
 fn run(manifests: &[&str]) -> Run {
+    run_with(manifests, &[])
+}
+
+/// The same, with more options.
+fn run_with(manifests: &[&str], options: &[&str]) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let input = examples().join(manifests[0]).parent().unwrap().join("input.jsonl");
     let [output, dead_letters, late] = ["output", "dead-letters", "late"].map(|name| folder.path().join(name));
@@ -34,6 +39,7 @@ fn run(manifests: &[&str]) -> Run {
     ] {
         arguments.extend([option.into(), path.clone()]);
     }
+    arguments.extend(options.iter().map(PathBuf::from));
     let run = millrace(arguments, Duration::from_secs(60)).unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     Run {
@@ -101,6 +107,12 @@ fn tumbling_window_as_pipeline_and_in_short_form() {
 }
 
 #[test]
+fn join_with_tables() {
+    let run = run(&["07-join-table/pipeline.yaml"]);
+    assert_eq!(run.output, expected("07-join-table/expected.jsonl"));
+}
+
+#[test]
 fn sessions() {
     let run = run(&["11-sessions/pipeline.yaml"]);
     same_multiset(run.output, expected("11-sessions/expected.jsonl")).unwrap();
@@ -137,10 +149,24 @@ fn group_by() {
 }
 
 #[test]
+fn aggregates() {
+    let run = run(&["09-aggregates/pipeline.yaml"]);
+    same_multiset(run.output, expected("09-aggregates/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn flat_map() {
     let run = run(&["04-flat-map/pipeline.yaml"]);
     assert_eq!(run.output, expected("04-flat-map/expected.jsonl"));
     assert_eq!(run.dead_letters.len(), 0);
+}
+
+#[test]
+fn keyed_state() {
+    let run = run(&["10-keyed-state/pipeline.yaml"]);
+    assert_eq!(run.output, expected("10-keyed-state/expected.jsonl"));
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
 }
 
 #[test]
@@ -176,4 +202,13 @@ fn window_over_the_output_of_another_pipeline() {
         "01-filter-map/pipeline.yaml",
     ]);
     same_multiset(run.output, expected("06-pipeline-of-pipelines/expected.jsonl")).unwrap();
+}
+
+#[test]
+fn windows_by_another_key_than_the_records() {
+    for partitions in ["1", "4"] {
+        let run = run_with(&["08-by-another-key/pipeline.yaml"], &["--partitions", partitions]);
+        same_multiset(run.output, expected("08-by-another-key/expected.jsonl")).unwrap();
+        assert_eq!(run.dead_letters.len(), 0);
+    }
 }

@@ -8,6 +8,7 @@ use millrace_e2e::compare::{origins, outcomes, same_multiset, same_order_per_key
 use millrace_e2e::manifest::Manifest;
 use millrace_e2e::oracle;
 use millrace_e2e::scenario::{PARTITIONS, Scenario};
+use serde_json::json;
 
 fn scenario(manifest: &str, source: &str, name: &str) -> Scenario {
     let broker = shared();
@@ -59,4 +60,41 @@ fn hourly_windows_give_each_result_once_though_runners_are_killed() {
     control.run_undisturbed().unwrap();
     same_multiset(outcomes(&control.output().unwrap()), expected.results).unwrap();
     assert_eq!(origins(&control.aside("late").unwrap()), expected.late);
+}
+
+#[test]
+fn windows_by_another_key_give_each_result_once_though_runners_are_killed() {
+    shared()
+        .client()
+        .create_topic("flights-destinations", PARTITIONS)
+        .unwrap();
+    let scenario = |name| {
+        let broker = shared();
+        // A runner that was killed must not count as an idle partition.
+        let manifest = Manifest::example("08-by-another-key/pipeline.yaml")
+            .unwrap()
+            .with("spec.eventTime.idleTimeout", json!("1h"));
+        Scenario::new(
+            manifest,
+            broker.client(),
+            broker.bootstrap(),
+            "flights-destinations",
+            name,
+        )
+        .unwrap()
+    };
+    let disturbed = scenario("destinations");
+    disturbed.run_with_faults().unwrap().check().unwrap();
+    disturbed.catch_up_on("millrace-destinations-daily").unwrap();
+
+    let expected = oracle::destinations(&disturbed.input().unwrap()).unwrap();
+    assert!(expected.len() > 2000, "the oracle has work: {}", expected.len());
+    same_multiset(outcomes(&disturbed.output().unwrap()), expected.clone()).unwrap();
+    assert_eq!(disturbed.aside("dead").unwrap(), []);
+    disturbed.check_no_transaction_hangs().unwrap();
+
+    let control = scenario("destinations-control");
+    control.run_undisturbed().unwrap();
+    control.catch_up_on("millrace-destinations-control-daily").unwrap();
+    same_multiset(outcomes(&control.output().unwrap()), expected).unwrap();
 }

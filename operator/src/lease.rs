@@ -36,7 +36,7 @@ impl Leadership {
         valid_until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn set(&self, valid_until: Option<Instant>) {
+    pub(crate) fn set(&self, valid_until: Option<Instant>) {
         *self.valid_until.lock().unwrap_or_else(PoisonError::into_inner) = valid_until;
     }
 }

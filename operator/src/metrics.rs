@@ -21,14 +21,15 @@ pub fn register(
     leadership: Leadership,
 ) -> Result<Reconciles, prometheus::Error> {
     registry.register(Box::new(Pipelines::new(observations)?))?;
-    let leads = move || if leadership.is_leader() { 1.0 } else { 0.0 };
+    let leader = leadership.clone();
+    let leads = move || if leader.is_leader() { 1.0 } else { 0.0 };
     let help = "1 if this operator leads and writes, else 0.";
     registry.register(Box::new(PullingGauge::new(
         "millrace_operator_leader",
         help,
         Box::new(leads),
     )?))?;
-    Reconciles::register(registry)
+    Reconciles::register(registry, leadership)
 }
 
 /// Counts reconciles.
@@ -61,7 +62,7 @@ impl Reconciled {
 }
 
 impl Reconciles {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    fn register(registry: &Registry, leadership: Leadership) -> Result<Self, prometheus::Error> {
         let total = Opts::new("millrace_reconciles_total", "Looks at objects, by how they ended.");
         let seconds = HistogramOpts::new(
             "millrace_reconcile_duration_seconds",
@@ -81,7 +82,10 @@ impl Reconciles {
                 &["namespace", "kind", "pipeline", "type", "status"],
             )?,
         };
-        registry.register(Box::new(reconciles.conditions.clone()))?;
+        registry.register(Box::new(Conditions {
+            gauges: reconciles.conditions.clone(),
+            leadership,
+        }))?;
         registry.register(Box::new(reconciles.total.clone()))?;
         registry.register(Box::new(reconciles.seconds.clone()))?;
         Ok(reconciles)
@@ -113,6 +117,25 @@ impl Reconciles {
                 let _ = self.conditions.remove_label_values(&labels);
             }
         }
+    }
+}
+
+/// The conditions as the leader wrote them. Whoever lost the Lease has none to show: another goes on writing them.
+struct Conditions {
+    gauges: IntGaugeVec,
+    leadership: Leadership,
+}
+
+impl Collector for Conditions {
+    fn desc(&self) -> Vec<&Desc> {
+        self.gauges.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        if !self.leadership.is_leader() {
+            self.gauges.reset();
+        }
+        self.gauges.collect()
     }
 }
 
@@ -264,6 +287,8 @@ fn seconds(milliseconds: i64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
     use super::*;
@@ -290,7 +315,8 @@ mod tests {
     fn pipelines_are_read_at_each_scrape_and_unknown_numbers_are_absent() {
         let registry = Registry::new();
         let (observations, _worth_a_look) = Observations::new();
-        let reconciles = register(&registry, observations.clone(), Leadership::default()).unwrap();
+        let leadership = Leadership::default();
+        let reconciles = register(&registry, observations.clone(), leadership.clone()).unwrap();
         assert!(!text(&registry).contains("millrace_lag"));
         let key = testing::watch(&observations, "flights");
         testing::broker_says(&observations, &key, Some((7, None)));
@@ -313,11 +339,19 @@ mod tests {
             conditions: vec![condition("Ready", status)],
             ..PipelineStatus::default()
         };
+        leadership.set(Some(Instant::now() + Duration::from_secs(60)));
         reconciles.conditions(&key, &ready("False"));
         reconciles.conditions(&key, &ready("True"));
         let seen = text(&registry);
         assert!(seen.contains(r#"status="True",type="Ready"} 1"#), "{seen}");
         assert!(!seen.contains(r#"status="False""#), "{seen}");
+        leadership.set(None);
+        assert!(!text(&registry).contains("millrace_condition{"), "another leads now");
+        leadership.set(Some(Instant::now() + Duration::from_secs(60)));
+        assert!(
+            !text(&registry).contains("millrace_condition{"),
+            "what it knew is of before"
+        );
         reconciles.forget(&key);
         observations.forget(&key);
         assert!(!text(&registry).contains("flights"));

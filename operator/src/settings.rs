@@ -30,6 +30,9 @@ pub struct Settings {
     /// When the kubelet pulls it: `Always`, `IfNotPresent` or `Never`.
     #[arg(long, value_name = "POLICY", default_value = "IfNotPresent")]
     pub runner_image_pull_policy: String,
+    /// Secret of a pipeline's own namespace with credentials for that image; give it several times for several.
+    #[arg(long = "runner-image-pull-secret", value_name = "NAME")]
+    pub runner_image_pull_secrets: Vec<String>,
     /// Address for /healthz, /readyz and /metrics.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub admin: SocketAddr,
@@ -54,9 +57,23 @@ pub struct Settings {
     /// Time between two measurements of lag and throughput.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub observe_every: Duration,
+    /// Longest life of one watch of the API server, 1s to 290s: shorter than what anything in between leaves to idle
+    /// connections. A watch that was dropped without a word is noticed a few seconds after this time.
+    #[arg(long, value_name = "DURATION", default_value = "200s", value_parser = watch_lifetime)]
+    pub watch_lifetime: Duration,
     /// How log lines are written. RUST_LOG sets the level.
     #[arg(long, value_enum, default_value = "json")]
     pub log: LogFormat,
+}
+
+/// What the client of the API server takes.
+fn watch_lifetime(text: &str) -> Result<Duration, String> {
+    let lifetime = duration(text)?;
+    let taken = Duration::from_secs(1)..=Duration::from_secs(290);
+    taken
+        .contains(&lifetime)
+        .then_some(lifetime)
+        .ok_or_else(|| "must be 1s to 290s".to_owned())
 }
 
 /// A whole number and `ms`, `s`, `m` or `h`.

@@ -101,6 +101,17 @@ async fn a_spec_that_would_lose_state_changes_nothing_until_it_is_allowed() {
         fake.get(CLAIM).unwrap()["metadata"]["annotations"],
         claim["metadata"]["annotations"]
     );
+
+    // Taking the name out again is no change of what runs.
+    fake.put(POD, pod_of(&new));
+    operator.look_again().await;
+    fake.take_writes();
+    fake.put(PIPELINE, json!({"spec": {"onStateChange": null}}));
+    operator.look_again().await;
+    let writes = fake.take_writes();
+    let status = "PATCH streampipelines/status";
+    assert!(writes.iter().all(|write| write == status), "{writes:?}");
+    assert_eq!(fake.get(DEPLOYMENT).unwrap(), new);
     operator.stop().await;
 }
 

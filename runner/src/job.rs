@@ -47,8 +47,8 @@ pub struct Job {
 pub enum Until {
     /// Until told to stop.
     Stopped,
-    /// Until every partition is processed up to the offset that was its end when the job began. Only for a runner that is
-    /// alone: it must be given all partitions.
+    /// Until every partition is processed up to the offset that was its end when the job began, and all that this has
+    /// brought into internal topics too. Only for a runner that is alone: it must be given all partitions.
     End,
 }
 
@@ -85,18 +85,21 @@ impl Job {
     fn attempt(&self, until: Until, each_turn: &mut dyn FnMut()) -> Result<(), Error> {
         let store = FileStore::open(&self.state_dir).map_err(|error| Error::Stop(error.to_string()))?;
         let connector = kafka::connect(self.program.plan(), &self.settings)?;
-        let partitions = connector.source_partitions()?;
         let (program, metrics) = (Arc::clone(&self.program), Arc::clone(&self.metrics));
         let status = Arc::clone(&self.status);
         let mut worker = Worker::open(connector, store, program, metrics, status, &self.runner_id)?;
-        let ends = match until {
+        let mut ends = match until {
             Until::Stopped => None,
-            Until::End => Some(worker.ends(&partitions)?),
+            Until::End => Some(worker.ends()?),
         };
         self.health.set_ready(true);
         while !self.shutdown.is_requested() && !ends.as_ref().is_some_and(|ends| reached(&worker, ends)) {
             worker.turn(PATIENCE)?;
             each_turn();
+            ends = match ends {
+                Some(ends) if reached(&worker, &ends) => Some(worker.ends_behind(ends)?),
+                ends => ends,
+            };
         }
         worker.leave()
     }

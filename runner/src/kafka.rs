@@ -37,5 +37,5 @@ pub fn connect(plan: &Plan, settings: &Settings) -> Result<KafkaConnector, Error
     connector.source_partitions()?;
     let routes = Routes::of(plan);
     connector.prepare_topics(&routes.topics().iter().collect::<Vec<_>>())?;
-    Ok(connector)
+    Ok(connector.reading(plan.repartitions.iter().map(|cut| cut.topic.name.clone())))
 }

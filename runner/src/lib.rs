@@ -4,6 +4,8 @@
 
 pub mod settings;
 
+pub mod tables;
+
 mod job;
 
 pub mod kafka;
@@ -54,11 +56,12 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// Runs until shutdown is requested or a person must act.
 pub async fn run(settings: Settings, shutdown: Shutdown) -> anyhow::Result<()> {
     let plan = Arc::new(read_plan(&settings)?);
+    let tables = tables::read(&plan, settings.plan.parent(), settings.config_maps_dir.as_deref())?;
     let registry = Registry::new();
     let health = Health::default();
     let runner_id = settings.runner_id()?;
     let job = Job {
-        program: Arc::new(Program::compile(Arc::clone(&plan)).map_err(anyhow::Error::msg)?),
+        program: Arc::new(Program::with_tables(Arc::clone(&plan), &tables).map_err(anyhow::Error::msg)?),
         settings: kafka::settings(&plan, &runner_id, settings.secrets_dir.clone()),
         status: Arc::new(Status::new(&runner_id)),
         runner_id,

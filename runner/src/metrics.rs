@@ -25,6 +25,8 @@ pub struct Metrics {
     sinks: u64,
     /// Rows that each operator passed on.
     pub passed: Vec<IntCounter>,
+    /// Entries of state that each operator forgot, their time being over.
+    pub expired: Vec<IntCounter>,
     /// Dead letters.
     pub dead: PerOperator,
     /// Records that came after their window was closed.
@@ -74,6 +76,14 @@ impl Metrics {
             "operator",
         )?;
         let errors = new.errors()?;
+        let expired = new.counters(
+            "stream_state_expired_total",
+            "Entries of state that each operator forgot because their time was over.",
+        )?;
+        let expired = plan
+            .operators
+            .iter()
+            .map(|operator| expired.with_label_values(&[operator.name.as_str()]));
         let passed = plan
             .operators
             .iter()
@@ -84,6 +94,7 @@ impl Metrics {
             written: events.with_label_values(&[SINK]),
             sinks: plan.sinks.len() as u64,
             passed,
+            expired: expired.collect(),
             dead: new.per_operator("stream_dead_letters_total", "Records written to the dead-letter topic.")?,
             late: new.per_operator(
                 "stream_late_records_total",

@@ -1,5 +1,7 @@
 //! Effects of a step become records of the open transaction: results to the sinks, bad records to the dead letters.
 
+use std::ops::Range;
+
 use millrace_connect::{Delivered, Error, Header, Producer, Records, SendError};
 use millrace_engine::{Bytes, Effects, Emit, Reason, Rejected, Target};
 use millrace_plan::{Plan, Topic, TopicName};
@@ -16,6 +18,7 @@ pub struct Routes {
     sinks: u16,
     dead_letters: u16,
     late_records: Option<u16>,
+    internal: u16,
 }
 
 impl Routes {
@@ -29,12 +32,29 @@ impl Routes {
             topics.push(topic);
             dead_letters + 1
         });
+        let internal = topics.len() as u16;
+        topics.extend(plan.repartitions.iter().map(|cut| cut.topic.clone()));
         Self {
             topics,
             sinks,
             dead_letters,
             late_records,
+            internal,
         }
+    }
+
+    /// Where the results of a stage go: the sinks, or the next stage's topic.
+    pub fn of_stage(&self, stage: usize) -> Range<u16> {
+        let internal = self.internal(stage);
+        match usize::from(internal) < self.topics.len() {
+            true => internal..internal + 1,
+            false => 0..self.sinks,
+        }
+    }
+
+    /// The topic between this stage and the next.
+    pub fn internal(&self, stage: usize) -> u16 {
+        self.internal + stage as u16
     }
 
     /// The topics, in the order of their numbers.
@@ -56,6 +76,8 @@ pub struct Origin<'a, R> {
     pub topic: &'a str,
     /// Number of the partition.
     pub partition: i32,
+    /// The stage whose step it is.
+    pub stage: usize,
 }
 
 /// Sends what steps ask for.
@@ -84,7 +106,9 @@ impl<P: Producer> Output<'_, P> {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.metrics.written.inc_by(written);
+        if origin.stage + 1 == self.plan.stages() {
+            self.metrics.written.inc_by(written);
+        }
         effects
             .rejected
             .iter()
@@ -100,7 +124,7 @@ impl<P: Producer> Output<'_, P> {
             .map(|at| OwnedHeaders::of(origin.records, at))
             .unwrap_or_default();
         let headers = headers.borrow();
-        for sink in 0..self.routes.sinks {
+        for sink in self.routes.of_stage(origin.stage) {
             let record = Delivered {
                 key,
                 value,

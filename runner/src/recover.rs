@@ -36,7 +36,10 @@ impl<S: CheckpointStore> Recovery<'_, S> {
     /// The group has never committed this partition: it starts where the spec says, and with the first commit that
     /// becomes a fact.
     fn begin<C: Consumer>(&mut self, consumer: &mut C, partition: Partition) -> Result<Task, Error> {
+        let stage = self.program.plan().stage_reading(partition.topic);
         let start = match self.program.plan().source.start {
+            // Everything in an internal topic was written for this group.
+            _ if stage > 0 => millrace_connect::Start::Earliest,
             Start::Earliest => millrace_connect::Start::Earliest,
             Start::Latest => millrace_connect::Start::Latest,
         };
@@ -57,12 +60,13 @@ impl<S: CheckpointStore> Recovery<'_, S> {
         }
         let position = consumer.resolve(partition, start)?;
         tracing::info!(topic = %place.topic, partition = place.partition, offset = position, "starting a partition");
-        Ok(Task::fresh(place, self.program, position))
+        Ok(Task::fresh(place, self.program, stage, position))
     }
 
     fn resume(&mut self, partition: Partition, committed: &Committed) -> Result<Task, Error> {
         let plan = self.program.plan();
         let place = place(plan, partition);
+        let stage = plan.stage_reading(partition.topic);
         let at = format!(
             "partition {} of topic `{}` at offset {}",
             place.partition, place.topic, committed.offset
@@ -70,7 +74,7 @@ impl<S: CheckpointStore> Recovery<'_, S> {
         let reference = match committed.metadata.parse::<Reference>() {
             Ok(reference) => reference,
             // Stateless work may start anywhere that a person sets the offset to.
-            Err(_) if !plan.is_stateful() => Reference::Stateless,
+            Err(_) if !plan.remembers(stage) => Reference::Stateless,
             Err(why) => {
                 return Err(Error::Stop(format!(
                     "{at}: {why}. State would not match the offset. Give the pipeline a new `stateId` to start afresh, \
@@ -78,7 +82,7 @@ impl<S: CheckpointStore> Recovery<'_, S> {
                 )));
             }
         };
-        let mut task = Task::fresh(place, self.program, committed.offset);
+        let mut task = Task::fresh(place, self.program, stage, committed.offset);
         if let Reference::Checkpoint(checkpoint) = &reference {
             // What is dropped must leave the committed metadata soon, as long as the spec allows to drop it.
             task.changed = match self.is_out_of_reach(&task.place)? {
@@ -155,7 +159,7 @@ impl<S: CheckpointStore> Recovery<'_, S> {
 pub fn place(plan: &Plan, partition: Partition) -> Place {
     Place {
         state_id: plan.state_id.clone(),
-        topic: plan.source.topics[partition.topic as usize].clone(),
+        topic: plan.topics().swap_remove(partition.topic as usize),
         partition: partition.number.unsigned_abs(),
     }
 }

@@ -20,6 +20,9 @@ pub struct Settings {
     /// Directory that holds Secrets as `<name>/<key>` files.
     #[arg(long, value_name = "DIR")]
     pub secrets_dir: Option<PathBuf>,
+    /// Directory that holds ConfigMaps as `<name>/<key>` files: the tables of joins.
+    #[arg(long, value_name = "DIR")]
+    pub config_maps_dir: Option<PathBuf>,
     /// Brokers to use instead of the manifest's: `host:port`, several separated by commas.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     pub bootstrap: Vec<String>,

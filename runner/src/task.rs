@@ -1,6 +1,7 @@
 //! One stage on one input partition: its chain, and how far it has come.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use millrace_connect::store::{Checkpoint, Place, Reference};
 use millrace_engine::{Chain, Program};
@@ -20,20 +21,26 @@ pub struct Task {
     pub changed: bool,
     /// Milliseconds since the epoch at which the latest commit was acknowledged to this runner.
     pub committed_at: Option<i64>,
+    /// When records were last read; at first, when the runner was given the partition.
+    pub read_at: Instant,
+    /// What the next stage was last told of event time here: watermark, and whether idle.
+    pub said: Option<(Option<i64>, bool)>,
     /// Records read since the runner was given the partition.
     pub read: u64,
 }
 
 impl Task {
     /// A task that has seen nothing and starts at `position`.
-    pub fn fresh(place: Place, program: &Arc<Program>, position: i64) -> Self {
+    pub fn fresh(place: Place, program: &Arc<Program>, stage: usize, position: i64) -> Self {
         Self {
             place,
-            chain: Chain::new(Arc::clone(program)),
+            chain: Chain::of_stage(Arc::clone(program), stage),
             position,
             committed: None,
             changed: false,
             committed_at: None,
+            read_at: Instant::now(),
+            said: None,
             read: 0,
         }
     }

@@ -3,6 +3,7 @@
 //! One thread calls [`Worker::turn`] again and again. All partitions of the runner share one open transaction.
 
 mod bookkeeping;
+mod notes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,12 @@ use crate::task::Task;
 
 type RecordsOf<C> = <<C as Connector>::Consumer as Consumer>::Records;
 
+/// How often chains are told the time while no records come, in milliseconds.
+const TICK: i64 = 100;
+
+/// Time between two ticks in which nobody looked for records: it does not count as idle. In milliseconds.
+const BLIND: i64 = 10_000;
+
 /// How long to wait before a checkpoint that the disk refused is tried again.
 const DISK_PAUSE: Duration = Duration::from_secs(1);
 
@@ -35,6 +42,8 @@ pub struct Worker<C: Connector, S> {
     metrics: Arc<Metrics>,
     status: Arc<Status>,
     cluster_id: String,
+    /// How many partitions each topic that is read has.
+    partitions: Vec<u32>,
     consumer: C::Consumer,
     producer: C::Producer,
     membership: C::Membership,
@@ -42,8 +51,13 @@ pub struct Worker<C: Connector, S> {
     effects: Effects,
     next_commit: Instant,
     uncommitted_since: Option<Instant>,
+    /// Acknowledged ones.
+    commits: u32,
     last_commit: Option<Instant>,
     next_observation: Instant,
+    /// Milliseconds since the epoch; None where the plan does not go by the clock.
+    clock: Option<Box<dyn Fn() -> i64 + Send>>,
+    last_tick: Option<i64>,
 }
 
 impl<C: Connector, S: CheckpointStore> Worker<C, S> {
@@ -64,8 +78,12 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         let mut consumer = connector.open_consumer()?;
         let cluster_id = consumer.cluster_id()?;
         let membership = consumer.membership()?;
+        let partitions = connector.partitions()?;
         status.well();
+        let clock = plan.needs_clock().then(|| Box::new(crate::status::now) as Box<_>);
         Ok(Self {
+            clock,
+            last_tick: None,
             transactional_id,
             routes,
             next_commit: Instant::now() + program.plan().checkpoint_interval,
@@ -75,26 +93,38 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             metrics,
             status,
             cluster_id,
+            partitions,
             consumer,
             producer,
             membership,
             tasks: BTreeMap::new(),
             effects: Effects::default(),
             uncommitted_since: None,
+            commits: 0,
             last_commit: None,
             next_observation: Instant::now(),
         })
     }
 
+    /// The same worker with another clock than the system's: milliseconds since the epoch.
+    pub fn with_clock(mut self, clock: impl Fn() -> i64 + Send + 'static) -> Self {
+        self.clock = self.clock.map(|_| Box::new(clock) as Box<_>);
+        self
+    }
+
     /// Does the next thing there is to do, waiting at most `patience` for it. Returns whether there was anything.
     pub fn turn(&mut self, patience: Duration) -> Result<bool, Error> {
-        let patience = patience.min(self.next_commit.saturating_duration_since(Instant::now()));
+        let mut patience = patience.min(self.next_commit.saturating_duration_since(Instant::now()));
+        if self.clock.is_some() {
+            patience = patience.min(Duration::from_millis(TICK as u64));
+        }
         let found = match self.consumer.poll(patience)? {
             Event::Idle => false,
             Event::Assigned(partitions) => self.take(&partitions).map(|()| true)?,
             Event::Revoked { partitions, lost } => self.give(&partitions, lost).map(|()| true)?,
             Event::Records(records) => self.process(&records).map(|()| true)?,
         };
+        self.tick()?;
         let now = Instant::now();
         if now >= self.next_commit {
             self.commit()?;
@@ -119,6 +149,12 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     /// Returns the failure after which this worker's producer and tasks must not be used any more.
     fn try_commit(&mut self) -> Result<Option<CommitError>, Error> {
         self.next_commit = Instant::now() + self.program.plan().checkpoint_interval;
+        if let Err(error) = self.tell_times() {
+            return match Error::from(error) {
+                Error::Away(why) => Ok(Some(CommitError::Aborted(why))),
+                stop => Err(stop),
+            };
+        }
         if !self.producer.has_open_transaction() && !self.tasks.values().any(Task::needs_commit) {
             self.status.well();
             return Ok(None);
@@ -143,28 +179,23 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
     }
 
-    /// Tells every chain that its input has ended, and commits what that brings. Only for finite inputs.
+    /// Tells every chain that its input has ended, stage by stage, and commits what that brings. Only for finite inputs.
     pub fn finish(&mut self) -> Result<(), Error> {
-        for (partition, task) in &mut self.tasks {
-            self.effects.clear();
-            task.chain.step(Input::End, &mut self.effects);
-            task.changed = true;
-            let topic = task.place.topic.as_str();
-            let origin = Origin::<RecordsOf<C>> {
-                records: None,
-                topic,
-                partition: partition.number,
-            };
-            let (plan, metrics) = (self.program.plan(), &*self.metrics);
-            Output {
-                producer: &mut self.producer,
-                routes: &self.routes,
-                plan,
-                metrics,
-            }
-            .send(&self.effects, &origin)?;
+        for stage in 0..self.program.plan().stages() {
+            self.finish_stage(stage)?;
+            self.commit()?;
+            while self.turn(Duration::ZERO)? {}
         }
         self.commit()
+    }
+
+    fn finish_stage(&mut self, stage: usize) -> Result<(), Error> {
+        let tasks = self.tasks.iter().filter(|(_, task)| task.chain.stage() == stage);
+        let partitions: Vec<Partition> = tasks.map(|(partition, _)| *partition).collect();
+        for partition in partitions {
+            self.step(partition, Input::End, None)?;
+        }
+        Ok(())
     }
 
     /// Commits and leaves the group. A commit that fails is not tried again: the next owner of the partitions does.
@@ -178,16 +209,31 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
     }
 
-    /// The end of each partition right now, given how many partitions each source topic has.
-    pub fn ends(&mut self, partitions: &[u32]) -> Result<BTreeMap<Partition, i64>, Error> {
+    /// The end of each partition of all topics that are read, right now.
+    pub fn ends(&mut self) -> Result<BTreeMap<Partition, i64>, Error> {
         let mut ends = BTreeMap::new();
-        for (topic, count) in (0..).zip(partitions) {
-            for number in 0..*count as i32 {
+        for (topic, count) in (0..).zip(self.partitions.clone()) {
+            for number in 0..count as i32 {
                 let partition = Partition { topic, number };
                 ends.insert(partition, self.consumer.resolve(partition, Start::Latest)?);
             }
         }
         Ok(ends)
+    }
+
+    /// `ends`, which were reached, with those of internal topics as they are once everything so far is committed.
+    pub fn ends_behind(&mut self, ends: BTreeMap<Partition, i64>) -> Result<BTreeMap<Partition, i64>, Error> {
+        if self.program.plan().stages() == 1 {
+            return Ok(ends);
+        }
+        self.commit()?;
+        let now = self.ends()?;
+        let is_internal = |partition: &Partition| self.program.plan().stage_reading(partition.topic) > 0;
+        let newest = |(partition, end): (Partition, i64)| match is_internal(&partition) {
+            true => (partition, now.get(&partition).copied().unwrap_or(end)),
+            false => (partition, end),
+        };
+        Ok(ends.into_iter().map(newest).collect())
     }
 
     /// Next offset to read of each partition that this runner has.
@@ -228,9 +274,9 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
 
     fn process(&mut self, records: &RecordsOf<C>) -> Result<(), Error> {
         let partition = records.partition();
-        let Some(task) = self.tasks.get_mut(&partition) else {
+        if !self.tasks.contains_key(&partition) {
             return Ok(());
-        };
+        }
         let view = |at: usize| {
             let record = records.get(at);
             Record {
@@ -241,37 +287,105 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             }
         };
         let input: Vec<Record<'_>> = (0..records.len()).map(view).collect();
-        if !input.is_empty() {
-            let started = Instant::now();
-            self.uncommitted_since.get_or_insert(started);
-            self.effects.clear();
-            task.chain.step(Input::Records(&input), &mut self.effects);
-            task.changed = true;
-            task.read += input.len() as u64;
-            self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
-            self.metrics.read.inc_by(input.len() as u64);
-            for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
-                counter.inc_by(*passed);
+        if !input.is_empty()
+            && let Err(error) = self.take_in(partition, &input, records)
+        {
+            return self.sending_failed(error);
+        }
+        if let Some(task) = self.tasks.get_mut(&partition) {
+            task.position = task.position.max(records.next_offset());
+        }
+        self.producer.poll().or_else(|error| self.sending_failed(error))
+    }
+
+    /// Lets a chain take records in, at the time that it is now.
+    fn take_in(
+        &mut self,
+        partition: Partition,
+        input: &[Record<'_>],
+        records: &RecordsOf<C>,
+    ) -> Result<(), millrace_connect::Error> {
+        if let Some(now) = self.clock.as_ref().map(|clock| clock()) {
+            if let Some(task) = self.tasks.get_mut(&partition) {
+                task.chain.stir();
             }
-            let topic = task.place.topic.as_str();
-            let origin = Origin {
-                records: Some(records),
-                topic,
-                partition: partition.number,
-            };
-            let (plan, metrics) = (self.program.plan(), &*self.metrics);
-            let mut output = Output {
-                producer: &mut self.producer,
-                routes: &self.routes,
-                plan,
-                metrics,
-            };
-            if let Err(error) = output.send(&self.effects, &origin) {
+            self.step(partition, Input::Clock(now), None)?;
+        }
+        if self.program.plan().stage_reading(partition.topic) == 0 {
+            self.metrics.read.inc_by(input.len() as u64);
+        }
+        self.step(partition, Input::Records(input), Some(records))
+    }
+
+    /// Tells every chain the time, now and then, where the plan goes by the clock.
+    fn tick(&mut self) -> Result<(), Error> {
+        let now = match &self.clock {
+            Some(clock) => clock(),
+            None => return Ok(()),
+        };
+        // A clock that was set back must not stop them.
+        if self.last_tick.is_some_and(|last| (last..last + TICK).contains(&now)) {
+            return Ok(());
+        }
+        let blind = self.last_tick.is_none_or(|last| now < last || now - last > BLIND);
+        self.last_tick = Some(now);
+        let partitions: Vec<Partition> = self.tasks.keys().copied().collect();
+        for partition in partitions {
+            if let Some(task) = self.tasks.get_mut(&partition)
+                && (blind || self.consumer.lag(partition, task.position) != Some(0))
+            {
+                // Records that wait, or may wait, must not find their windows closed.
+                task.chain.stir();
+            }
+            if let Err(error) = self.step(partition, Input::Clock(now), None) {
                 return self.sending_failed(error);
             }
         }
-        task.position = task.position.max(records.next_offset());
-        self.producer.poll().or_else(|error| self.sending_failed(error))
+        Ok(())
+    }
+
+    /// One step of a chain, with all that it asks for. `records` are those of the input, if it is records.
+    fn step(
+        &mut self,
+        partition: Partition,
+        input: Input<'_>,
+        records: Option<&RecordsOf<C>>,
+    ) -> Result<(), millrace_connect::Error> {
+        let Some(task) = self.tasks.get_mut(&partition) else {
+            return Ok(());
+        };
+        let started = Instant::now();
+        self.effects.clear();
+        task.chain.step(input, &mut self.effects);
+        if let Input::Records(records) = input {
+            task.read += records.len() as u64;
+            task.read_at = started;
+            self.metrics.batch_seconds.observe(started.elapsed().as_secs_f64());
+        }
+        if self.effects.changed || !matches!(input, Input::Clock(_)) {
+            task.changed = true;
+            self.uncommitted_since.get_or_insert(started);
+        }
+        for (counter, passed) in self.metrics.passed.iter().zip(&self.effects.passed) {
+            counter.inc_by(*passed);
+        }
+        for (counter, expired) in self.metrics.expired.iter().zip(&self.effects.expired) {
+            counter.inc_by(*expired);
+        }
+        let origin = Origin {
+            records,
+            topic: task.place.topic.as_str(),
+            partition: partition.number,
+            stage: task.chain.stage(),
+        };
+        let (plan, metrics) = (self.program.plan(), &*self.metrics);
+        let mut output = Output {
+            producer: &mut self.producer,
+            routes: &self.routes,
+            plan,
+            metrics,
+        };
+        output.send(&self.effects, &origin)
     }
 
     fn sending_failed(&mut self, error: millrace_connect::Error) -> Result<(), Error> {

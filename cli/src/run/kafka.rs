@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use millrace_connect::kafka::Settings;
-use millrace_engine::Program;
+use millrace_engine::{Program, Tables};
 use millrace_plan::Plan;
 use millrace_runner::metrics::Metrics;
 use millrace_runner::{Job, Status, Until, kafka};
@@ -20,7 +20,7 @@ use crate::say;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Works until told to stop; commits and leaves.
-pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(mut plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result<()> {
     init_logs(LogFormat::Text);
     plan.source
         .connection
@@ -37,7 +37,7 @@ pub fn run(mut plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
         state_dir.display()
     ));
     let job = Job {
-        program: Arc::new(Program::compile(Arc::clone(&plan)).map_err(anyhow::Error::msg)?),
+        program: Arc::new(Program::with_tables(Arc::clone(&plan), tables).map_err(anyhow::Error::msg)?),
         settings: Settings {
             request_timeout: PATIENCE,
             ..kafka::settings(&plan, &arguments.runner_id, arguments.secrets_dir.clone())

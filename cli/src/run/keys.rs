@@ -20,7 +20,7 @@ impl Keys {
             );
             let any_time = EventTime {
                 origin: TimeOrigin::Record,
-                max_out_of_orderness: 0,
+                ..EventTime::default()
             };
             let positions: Vec<usize> = (0..fields.len()).collect();
             (

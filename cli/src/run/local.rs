@@ -9,7 +9,7 @@ use anyhow::Context;
 use millrace_connect::Delivered;
 use millrace_connect::memory::{Broker, MemoryConnector, StoredRecord};
 use millrace_connect::store::MemoryStore;
-use millrace_engine::Program;
+use millrace_engine::{Program, Tables};
 use millrace_plan::{Plan, TopicName};
 use millrace_runner::metrics::Metrics;
 use millrace_runner::{Routes, Status, Worker};
@@ -26,15 +26,15 @@ const DESCRIBED: usize = 5;
 const LARGEST_RECORD: usize = 64 * 1024 * 1024;
 
 /// Reads all lines, writes all results, closes all windows.
-pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
+pub fn run(plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result<()> {
     let plan = Arc::new(plan);
-    let program = Arc::new(Program::compile(Arc::clone(&plan)).map_err(anyhow::Error::msg)?);
+    let program = Arc::new(Program::with_tables(Arc::clone(&plan), tables).map_err(anyhow::Error::msg)?);
     let metrics = Arc::new(Metrics::register(&plan, &prometheus::Registry::new())?);
     let mut lines = Lines::open(&arguments.input)?;
     let mut results = Results::open(&plan, arguments)?;
     let broker = broker(&plan, arguments.partitions);
     let status = Arc::new(Status::new("local"));
-    let connector = MemoryConnector::new(broker.clone(), plan.source.topics.clone(), plan.source.group.clone());
+    let connector = MemoryConnector::new(broker.clone(), plan.topics(), plan.source.group.clone());
     let mut worker = Worker::open(
         connector,
         MemoryStore::new(),
@@ -44,7 +44,8 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
         "local",
     )?;
     let mut keys = Keys::new(&plan);
-    let source = plan.source.topics[0].as_str();
+    let topics = plan.topics();
+    let source = topics[0].as_str();
     let mut report = Report::start();
     loop {
         let chunk = lines.chunk()?;
@@ -73,7 +74,11 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
             worker.commit()?
         }
         for (partition, position) in worker.positions() {
-            broker.truncate_before(source, partition.number, position)?;
+            broker.truncate_before(
+                topics[usize::from(partition.topic)].as_str(),
+                partition.number,
+                position,
+            )?;
         }
         results.drain(&broker)?;
         report.progress(&metrics);
@@ -90,7 +95,7 @@ pub fn run(plan: Plan, arguments: &Arguments) -> anyhow::Result<()> {
 fn broker(plan: &Plan, partitions: u16) -> Broker {
     let broker = Broker::new();
     broker.set_max_record_bytes(LARGEST_RECORD);
-    for topic in &plan.source.topics {
+    for topic in plan.topics() {
         broker.create_topic(topic.as_str(), partitions);
     }
     for topic in Routes::of(plan).topics() {

@@ -9,6 +9,7 @@ mod report;
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use millrace_runner::tables;
 
 use crate::manifests;
 
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Where late records go, one a line as they came. Default: they are counted.
     #[arg(long, value_name = "PATH", conflicts_with = "bootstrap")]
     pub late: Option<PathBuf>,
+    /// Directory that holds ConfigMaps as `<name>/<key>` files: the tables of joins.
+    #[arg(long, value_name = "DIR")]
+    pub config_maps_dir: Option<PathBuf>,
     /// Partitions of the in-memory source topic. Records go to a partition by their key, as on Kafka; each partition
     /// has a watermark of its own.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), conflicts_with = "bootstrap")]
@@ -62,10 +66,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         !(manifest_from_stdin && arguments.bootstrap.is_empty() && arguments.input.as_os_str() == "-"),
         "manifest and records cannot both come from standard input: name a file with --input"
     );
-    let plan = manifests::plan(&arguments.files, arguments.name.as_deref())?;
+    let (plan, path) = manifests::located(&arguments.files, arguments.name.as_deref())?;
+    let tables = tables::read(&plan, path.parent(), arguments.config_maps_dir.as_deref())?;
     if arguments.bootstrap.is_empty() {
-        local::run(plan, arguments)
+        local::run(plan, &tables, arguments)
     } else {
-        kafka::run(plan, arguments)
+        kafka::run(plan, &tables, arguments)
     }
 }

@@ -12,10 +12,10 @@
 use millrace_plan::TopicName;
 use std::time::Duration;
 
-/// One partition of one source topic, by position of the topic in the plan.
+/// One partition of one source topic, by position of the topic among all that the plan reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Partition {
-    /// Position in `plan.source.topics`.
+    /// Position in `plan.topics()`.
     pub topic: u16,
     /// Partition number.
     pub number: i32,
@@ -166,6 +166,11 @@ pub trait Connector {
     /// Writes.
     type Producer: Producer<Membership = Self::Membership>;
 
+    /// How many partitions each topic that is read has, in order.
+    fn partitions(&self) -> Result<Vec<u32>, Error>;
+    /// Deletes the records before these offsets, which nobody needs any more. Not at once, and not necessarily: what cannot
+    /// be deleted stays.
+    fn delete_before(&self, offsets: &[(Partition, i64)]);
     /// Joins the group.
     fn open_consumer(&self) -> Result<Self::Consumer, Error>;
     /// Takes over `transactional_id`: an older producer of that name is fenced, and its transaction is ended one way or

@@ -5,6 +5,7 @@ mod flow;
 mod memory;
 mod program;
 mod reject;
+mod time;
 
 use std::sync::Arc;
 
@@ -15,9 +16,10 @@ use millrace_plan::Plan;
 use crate::batch::Batch;
 use crate::chain::emit::Emitter;
 use crate::chain::flow::Flow;
-pub use crate::chain::program::Program;
 use crate::chain::program::Step;
+pub use crate::chain::program::{Program, Tables};
 use crate::chain::reject::Rejecter;
+use crate::chain::time::{Rows, Time};
 use crate::effects::{Effects, Reason};
 use crate::operators::{Fault, Keyed, Made, Now, filter, flat_map};
 use crate::watermark::Watermark;
@@ -34,12 +36,14 @@ pub enum Input<'a> {
     End,
 }
 
-/// One input partition: the operators' state, and how far event time has come.
+/// One input partition of one stage: the operators' state, and how far event time has come.
 pub struct Chain {
     program: Arc<Program>,
+    stage: usize,
     decoder: Decoder,
     refused: Vec<Refused>,
-    watermark: Watermark,
+    time: Time,
+    ended: bool,
     clock: i64,
     /// One for each operator; None where it remembers nothing.
     states: Vec<Option<Box<dyn Keyed>>>,
@@ -48,19 +52,29 @@ pub struct Chain {
 }
 
 impl Chain {
-    /// A chain that has seen nothing yet.
+    /// A chain of the first stage that has seen nothing yet.
     pub fn new(program: Arc<Program>) -> Self {
+        Self::of_stage(program, 0)
+    }
+
+    /// A chain of a stage that has seen nothing yet.
+    pub fn of_stage(program: Arc<Program>, stage: usize) -> Self {
         let plan = program.plan();
-        let state =
-            |(position, step): (usize, &Step)| step.keyed(plan.fields_into(position), plan.fields_out_of(position));
+        let operators = plan.operators_of(stage);
+        let state = |(position, step): (usize, &Step)| match operators.contains(&position) {
+            true => step.keyed(plan.fields_into(position), plan.fields_out_of(position)),
+            false => None,
+        };
         Self {
-            decoder: Decoder::json(&plan.input, plan.key.as_ref(), plan.event_time),
+            decoder: time::decoder(plan, stage),
             refused: Vec::new(),
-            watermark: Watermark::new(plan.event_time.max_out_of_orderness),
+            time: Time::of_stage(plan, stage),
+            ended: false,
+            stage,
             clock: 0,
             states: program.steps.iter().enumerate().map(state).collect(),
-            emitter: Emitter::new(plan),
-            rejecter: Rejecter::new(plan),
+            emitter: Emitter::new(plan, stage),
+            rejecter: Rejecter::new(plan, stage),
             program,
         }
     }
@@ -70,38 +84,72 @@ impl Chain {
     pub fn step(&mut self, input: Input<'_>, effects: &mut Effects) {
         let program = Arc::clone(&self.program);
         effects.passed.resize(program.steps.len(), 0);
+        effects.expired.resize(program.steps.len(), 0);
         let (records, ended) = match input {
             Input::Records(records) => (records, false),
             Input::Clock(now) => {
                 self.clock = self.clock.max(now);
+                self.time.tick(self.clock);
                 (&[] as &[Record<'_>], false)
             }
             Input::End => (&[] as &[Record<'_>], true),
         };
+        self.ended |= ended;
         let mut flow = Flow::of_records(self.decode(records, effects));
+        if !records.is_empty() {
+            self.time.stir();
+            // Before the first clock there is nothing to count from.
+            if self.clock > 0 {
+                self.time.tick(self.clock);
+            }
+        }
         let mut now = self.now();
-        for (position, step) in program.steps.iter().enumerate() {
-            flow = self.apply(position, step, flow, (&mut now, ended), effects);
+        for position in program.plan().operators_of(self.stage) {
+            flow = self.apply(position, &program.steps[position], flow, (&mut now, ended), effects);
             effects.passed[position] += flow.batch.len() as u64;
         }
         self.emitter.emit(&flow, records, effects);
     }
 
     fn decode(&mut self, records: &[Record<'_>], effects: &mut Effects) -> Batch {
-        let decoded = self.decoder.decode(records, &mut self.refused);
-        self.rejecter.refused(self.refused.drain(..), effects);
-        let watermarks = decoded.times.iter().map(|time| self.watermark.observe(*time)).collect();
-        Batch {
-            columns: decoded.columns,
-            origins: decoded.origins,
-            times: decoded.times,
-            watermarks,
+        match &mut self.time {
+            Time::Own(watermark) => {
+                let decoded = self.decoder.decode(records, &mut self.refused);
+                self.rejecter.refused(self.refused.drain(..), effects);
+                let watermarks = decoded.times.iter().map(|time| watermark.observe(*time)).collect();
+                Batch {
+                    columns: decoded.columns,
+                    origins: decoded.origins,
+                    times: decoded.times,
+                    watermarks,
+                }
+            }
+            Time::Told(merged) => {
+                let rows = Rows::among(records, merged);
+                let decoded = self.decoder.decode(&rows.records, &mut self.refused);
+                let refused = self.refused.drain(..).map(|refused| Refused {
+                    input: rows.places[refused.input as usize],
+                    ..refused
+                });
+                self.rejecter.refused(refused, effects);
+                let at = |origin: &u32| *origin as usize;
+                Batch {
+                    columns: decoded.columns,
+                    origins: decoded.origins.iter().map(|origin| rows.places[at(origin)]).collect(),
+                    times: decoded.times,
+                    watermarks: decoded
+                        .origins
+                        .iter()
+                        .map(|origin| rows.watermarks[at(origin)])
+                        .collect(),
+                }
+            }
         }
     }
 
     fn now(&self) -> Now {
         Now {
-            watermark: self.watermark.current(),
+            watermark: self.time.watermark(),
             clock: self.clock,
         }
     }
@@ -128,10 +176,12 @@ impl Chain {
             Step::Split { outputs, output } => {
                 flow.flattened(flat_map::split(outputs, output, &flow.batch, &mut fallen))
             }
+            Step::Join(join) => flow.picked(join.apply(&flow.batch)),
             Step::Group { arguments, .. } | Step::Window { arguments, .. } => {
                 let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
                 self.keyed(position, input, &arguments, (now, ended), effects)
             }
+            Step::Deduplicate(_) | Step::Previous(_) => self.keyed(position, flow.clone(), &[], (now, ended), effects),
         };
         for fall in fallen {
             self.rejecter
@@ -161,6 +211,9 @@ impl Chain {
             self.rejecter
                 .reject(position, &flow.batch, row, reason, message, effects);
         }
+        effects.expired[position] += keyed.take_expired();
+        let rows = |made: &Option<Made>| made.as_ref().is_some_and(|made| !made.is_empty());
+        effects.changed |= rows(&made) || rows(&last);
         let mut out = |made| match made {
             Some(Made::Results(batch)) => self.emitter.keyed(position, batch, effects),
             Some(Made::Picked(picked)) => flow.picked(picked),
@@ -179,16 +232,36 @@ impl Chain {
         now.watermark
     }
 
+    /// Says that there are records to come, or that nobody looked: the partition is not idle now.
+    pub fn stir(&mut self) {
+        self.time.stir();
+    }
+
     /// The partition's watermark, or None before the first record.
     pub fn watermark(&self) -> Option<i64> {
-        self.watermark.newest().map(|_| self.watermark.current())
+        Some(self.time.watermark()).filter(|watermark| *watermark != Watermark::NONE)
+    }
+
+    /// What the next stage is to know of event time here: the watermark of the results, which is as late as can be once the input has
+    /// ended. None: there is no next stage.
+    pub fn says(&self) -> Option<Option<i64>> {
+        let says = match self.ended {
+            true => Some(i64::MAX),
+            false => Some(self.watermark_of_results()).filter(|watermark| *watermark != Watermark::NONE),
+        };
+        (self.stage + 1 < self.program.plan().stages()).then_some(says)
+    }
+
+    /// Which stage this is.
+    pub fn stage(&self) -> usize {
+        self.stage
     }
 }
 
 impl std::fmt::Debug for Chain {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Chain")
-            .field("watermark", &self.watermark)
+            .field("watermark", &self.watermark())
             .finish_non_exhaustive()
     }
 }

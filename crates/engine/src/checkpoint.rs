@@ -14,9 +14,9 @@
 //! | 4 | partition, `i32` |
 //! | 8 | offset of the next record to read, `i64` |
 //! | 1 | 1 if an event time follows, else 0 |
-//! | 0 or 8 | newest event time seen, `i64` milliseconds since the epoch |
+//! | 0 or 8 | newest event time seen, or come to by the clock on an idle partition, `i64` milliseconds since the epoch |
 //! | count | number of sections |
-//! | per section: text, text, bytes | name of the operator, its kind (`groupBy` or `window`), its state |
+//! | per section: text, text, bytes | name of the operator, its kind (`groupBy`, `window`, …), its state |
 //! | 4 | CRC-32C of everything before, `u32` |
 //!
 //! What a section's state looks like is the operator's affair; it begins with what the state means, in words. A change
@@ -48,7 +48,7 @@ pub struct Identity {
 pub struct Section {
     /// Name of the operator in the spec.
     pub operator: String,
-    /// `groupBy` or `window`.
+    /// As the operator is called in the spec.
     pub kind: String,
     /// Its state, as the operator writes it.
     pub bytes: Vec<u8>,
@@ -59,7 +59,7 @@ pub struct Section {
 pub struct Checkpoint {
     /// Which records are in.
     pub identity: Identity,
-    /// Largest event time seen, milliseconds since the epoch; None before the first record.
+    /// Largest event time seen, or come to by the clock, milliseconds since the epoch; None before the first record.
     pub newest_event_time: Option<i64>,
     /// One for each operator that remembers something, in the plan's order.
     pub sections: Vec<Section>,

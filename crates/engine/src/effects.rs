@@ -11,6 +11,10 @@ pub struct Effects {
     pub made: Vec<u8>,
     /// Rows that each operator passed on in this step, by position in the plan.
     pub passed: Vec<u64>,
+    /// Entries that each operator forgot in this step because their time was over, by position in the plan.
+    pub expired: Vec<u64>,
+    /// Whether time alone has changed what must be remembered, so that it must be committed though no record came.
+    pub changed: bool,
 }
 
 /// Which bytes.
@@ -128,6 +132,8 @@ impl Effects {
         self.rejected.clear();
         self.made.clear();
         self.passed.fill(0);
+        self.expired.fill(0);
+        self.changed = false;
     }
 
     /// The bytes that `bytes` names, given the step's input; None for null.

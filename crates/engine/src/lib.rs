@@ -11,6 +11,8 @@ mod operators;
 
 mod watermark;
 
+mod note;
+
 mod aggregate;
 
 mod state;
@@ -21,7 +23,8 @@ mod chain;
 
 pub mod checkpoint;
 
-pub use chain::{Chain, Input, Program};
+pub use chain::{Chain, Input, Program, Tables};
 pub use effects::{Bytes, Effects, Emit, Reason, Rejected, Target};
 pub use millrace_format::Record;
+pub use note::Note;
 pub use operators::StateSize;

@@ -101,7 +101,7 @@ fn by_field() -> EventTime {
     };
     EventTime {
         origin,
-        max_out_of_orderness: 0,
+        ..EventTime::default()
     }
 }
 

@@ -3,7 +3,9 @@
 mod decoded;
 mod json;
 mod record;
+mod table;
 
 pub use decoded::{Decoded, Refusal, Refused};
 pub use json::{BoundEncoder, BoundKeyEncoder, Decoder, Encoder, KeyEncoder};
 pub use record::Record;
+pub use table::{TableFault, TableRows};

@@ -676,7 +676,7 @@ fn event_time_is_the_record_timestamp_or_a_field_in_its_unit() {
             None,
             EventTime {
                 origin,
-                max_out_of_orderness: 0,
+                ..EventTime::default()
             },
         );
         let mut refused = Vec::new();

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 pub use self::numbers::count;
 use self::numbers::{duration, millis};
-use crate::{Field, OperatorKind, Plan, Sasl, Security, Start, TimeOrigin, TimeUnit, Topic};
+use crate::{Field, OperatorKind, Plan, Previous, Sasl, Security, Start, TimeDomain, TimeOrigin, TimeUnit, Topic, Ttl};
 
 /// Says where a plan reads and writes, what every step does, what is remembered and what happens to bad and late records.
 /// Every line ends in a line break.
@@ -127,10 +127,14 @@ fn event_time(plan: &Plan) -> String {
             format!("field `{}`{unit}", plan.input[position].name)
         }
     };
-    match plan.event_time.max_out_of_orderness {
-        0 => format!("event time: {origin}, in order"),
-        disorder => format!("event time: {origin}, up to {} out of order", millis(disorder)),
-    }
+    let order = match plan.event_time.max_out_of_orderness {
+        0 => "in order".to_owned(),
+        disorder => format!("up to {} out of order", millis(disorder)),
+    };
+    let idle = plan.event_time.close_after_idle.map_or(String::new(), |after| {
+        format!("; after {} without a record it goes on with the clock", millis(after))
+    });
+    format!("event time: {origin}, {order}{idle}")
 }
 
 fn steps(plan: &Plan, text: &mut String) {
@@ -142,11 +146,39 @@ fn steps(plan: &Plan, text: &mut String) {
         let content = steps::describe(operator, plan.fields_into(position));
         line(text, heading, &format!("{}. {} {content}", position + 1, operator.name));
     }
+    stages(plan, text);
+}
+
+fn stages(plan: &Plan, text: &mut String) {
+    if plan.repartitions.is_empty() {
+        return line(
+            text,
+            "Stages",
+            "one: every step runs where the partition is read, nothing is repartitioned",
+        );
+    }
+    let number = plan.stages();
     line(
         text,
         "Stages",
-        "one: every step runs where the partition is read, nothing is repartitioned",
+        &format!("{number}: records change partitions where a step needs another key than theirs"),
     );
+    for cut in &plan.repartitions {
+        let (operator, input) = (&plan.operators[cut.before], plan.fields_into(cut.before));
+        let keys = operator.kind.keys().unwrap_or_default();
+        let names = quoted(keys.iter().map(|key| &input[*key].name));
+        let carried = input
+            .iter()
+            .map(|field| field.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
+        let content = format!(
+            "before {}, by {names}, through internal topic {}; it carries {carried}",
+            operator.name,
+            topic(&cut.topic)
+        );
+        line(text, "", &content);
+    }
 }
 
 fn state(plan: &Plan, text: &mut String) {
@@ -155,11 +187,17 @@ fn state(plan: &Plan, text: &mut String) {
         let keys = |keys: &[usize]| quoted(keys.iter().map(|key| &plan.fields_into(position)[*key].name));
         let words = match &operator.kind {
             OperatorKind::Group(group) => {
-                format!(
-                    "{} remembers one row for every {}, for ever",
-                    operator.name,
-                    keys(&group.keys)
-                )
+                let (name, keys) = (&operator.name, keys(&group.keys));
+                format!("{name} remembers one row for every {keys}, {}", kept(group.ttl))
+            }
+            OperatorKind::Previous(Previous { keys: group, ttl, .. }) => {
+                let (name, keys) = (&operator.name, keys(group));
+                format!("{name} remembers one row for every {keys}, {}", kept(*ttl))
+            }
+            OperatorKind::Deduplicate(deduplicate) => {
+                let (name, keys) = (&operator.name, keys(&deduplicate.keys));
+                let passed = passed(deduplicate.within, deduplicate.time);
+                format!("{name} remembers the time of one record for every {keys}, until {passed}")
             }
             OperatorKind::Window(window) => {
                 let until = window::forgotten(plan, window);
@@ -192,6 +230,17 @@ fn state(plan: &Plan, text: &mut String) {
             &format!("a change of the spec may throw away the state of {names}"),
         );
     }
+}
+
+fn kept(ttl: Option<Ttl>) -> String {
+    match ttl {
+        None => "for ever".to_owned(),
+        Some(Ttl { after, time }) => format!("until {} without another record", passed(after, time)),
+    }
+}
+
+fn passed(length: i64, time: TimeDomain) -> String {
+    format!("{} of {} have passed", millis(length), time.as_str())
 }
 
 fn writes(plan: &Plan, text: &mut String) {
@@ -228,7 +277,9 @@ fn writes(plan: &Plan, text: &mut String) {
 }
 
 fn result_key(plan: &Plan) -> &'static str {
-    match plan.is_stateful() {
+    let grouped =
+        |operator: &crate::Operator| matches!(operator.kind, OperatorKind::Group(_) | OperatorKind::Window(_));
+    match plan.operators.iter().any(grouped) {
         true => "each key the group's key",
         false => "each key that of the record it was made of",
     }
@@ -245,9 +296,10 @@ fn topic(topic: &Topic) -> String {
     let replicas = topic
         .replication_factor
         .map(|replicas| format!(", {}", count(usize::from(replicas), "replica")));
-    let retention = topic
-        .retention
-        .map(|retention| format!(", kept for {}", duration(retention)));
+    let retention = topic.retention.map(|retention| match retention {
+        Topic::FOR_EVER => ", kept until read".to_owned(),
+        retention => format!(", kept for {}", duration(retention)),
+    });
     let (replicas, retention) = (replicas.unwrap_or_default(), retention.unwrap_or_default());
     format!(
         "`{}`, created if missing with {partitions}{replicas}{retention}",

@@ -7,6 +7,8 @@ mod aggregates;
 mod explain;
 mod expression;
 mod fields;
+mod join;
+mod keyed_state;
 mod load;
 mod names;
 mod operators;
@@ -14,6 +16,7 @@ mod problem;
 mod prune;
 mod sink;
 mod source;
+mod stage;
 mod state;
 mod suggest;
 mod validate;
@@ -21,10 +24,12 @@ mod walk;
 mod window;
 mod workload;
 
-pub use aggregates::{Aggregate, AggregateFunction};
+pub use aggregates::{Aggregate, AggregateFunction, Percentile};
 pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};
+pub use join::{Join, JoinSide, Matching, StreamJoin, Table, TableFormat, TableOrigin};
+pub use keyed_state::{Deduplicate, Keep, Previous, TimeDomain, Ttl};
 pub use load::load;
 pub use names::{GroupId, OperatorName, StateId, TopicName};
 pub use operators::{Column, Explode, Filter, FlatMap, Group, Operator, OperatorKind, Projection, SplitOutput};
@@ -33,11 +38,12 @@ pub use sink::{Sink, Topic};
 pub use source::{
     Connection, EventTime, InputKey, Sasl, SecretKey, Security, Source, Start, TimeOrigin, TimeUnit, Tls,
 };
+pub use stage::Repartition;
 pub use state::{LostState, OperatorState, difference, shape};
 pub use suggest::closest;
 pub use validate::{parse_duration, validate};
 pub use walk::visit_expressions;
-pub use window::{Emit, Session, Sliding, Tumbling, Window, WindowKind, WindowTime};
+pub use window::{Emit, Session, Sliding, Tumbling, Window, WindowKind};
 pub use workload::{Resources, Scaling, ScalingTarget, Storage, Workload};
 
 use std::time::Duration;
@@ -63,6 +69,8 @@ pub struct Plan {
     pub event_time: EventTime,
     /// The steps, in order.
     pub operators: Vec<Operator>,
+    /// Where the key changes, in order.
+    pub repartitions: Vec<Repartition>,
     /// Where results go. Never empty.
     pub sinks: Vec<Sink>,
     /// Where bad records go.
@@ -85,17 +93,20 @@ impl Plan {
         self.operators.last().map_or(&self.input, |operator| &operator.output)
     }
 
-    /// Whether a result's value is the input's value, byte for byte: nothing but filters.
+    /// Whether a result's value is the input's value, byte for byte: nothing but filters and the like.
     pub fn passes_bytes_through(&self) -> bool {
         self.operators
             .iter()
-            .all(|operator| matches!(operator.kind, OperatorKind::Filter(_)))
+            .all(|operator| matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Deduplicate(_)))
     }
 
     /// Whether something must be remembered between records.
     pub fn is_stateful(&self) -> bool {
-        self.operators
-            .iter()
-            .any(|operator| matches!(operator.kind, OperatorKind::Group(_) | OperatorKind::Window(_)))
+        self.operators.iter().any(|operator| operator.kind.state().is_some())
+    }
+
+    /// Whether chains must be told the time, also while no records come.
+    pub fn needs_clock(&self) -> bool {
+        self.event_time.close_after_idle.is_some() || self.operators.iter().any(|operator| operator.kind.needs_clock())
     }
 }

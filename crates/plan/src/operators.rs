@@ -1,6 +1,6 @@
 //! The steps of a plan, checked and typed.
 
-use crate::{Aggregate, Expression, Fields, OperatorName, Window};
+use crate::{Aggregate, Deduplicate, Expression, Fields, Join, OperatorName, Previous, TimeDomain, Ttl, Window};
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -26,6 +26,12 @@ pub enum OperatorKind {
     Group(Group),
     /// Aggregates a key and window.
     Window(Window),
+    /// Fields of a table for every row.
+    Join(Join),
+    /// One record of those that have a key in common within a time.
+    Deduplicate(Deduplicate),
+    /// Values of the record of the same key that came before.
+    Previous(Previous),
 }
 
 /// Passes the rows for which the predicate is true.
@@ -86,4 +92,19 @@ pub struct Group {
     pub keys: Vec<usize>,
     /// Never empty.
     pub aggregates: Vec<Aggregate>,
+    /// How long a group is kept. None: for ever.
+    pub ttl: Option<Ttl>,
+}
+
+impl OperatorKind {
+    /// Whether results depend on the wall clock.
+    pub(crate) fn needs_clock(&self) -> bool {
+        let time = match self {
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
+            Self::Window(window) => Some(window.time),
+            Self::Group(Group { ttl, .. }) | Self::Previous(Previous { ttl, .. }) => ttl.map(|ttl| ttl.time),
+            Self::Deduplicate(deduplicate) => Some(deduplicate.time),
+        };
+        time == Some(TimeDomain::Processing)
+    }
 }

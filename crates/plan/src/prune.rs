@@ -44,7 +44,8 @@ pub(crate) fn prune(mut plan: Plan) -> Plan {
 /// What an operator needs of its input, if `wanted` of its output is needed.
 fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
     let mut needed = match kind {
-        OperatorKind::Filter(_) => wanted.clone(),
+        OperatorKind::Filter(_) | OperatorKind::Deduplicate(_) => wanted.clone(),
+        OperatorKind::Previous(_) => wanted[..input.len()].to_vec(),
         OperatorKind::Map(_)
         | OperatorKind::FlatMap(FlatMap::Split(_))
         | OperatorKind::Group(_)
@@ -55,19 +56,36 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
             let tail = input.len() - explode.array - 1;
             [&wanted[..explode.array], &[true], &wanted[wanted.len() - tail..]].concat()
         }
+        OperatorKind::Join(_) => wanted[..input.len()].to_vec(),
     };
-    let mut pass = |projection: &Projection| {
-        for (column, wanted) in projection.columns.iter().zip(wanted) {
-            if let (Column::Input(position), true) = (column, wanted) {
+    let mut pass = |projections: &[&Projection]| {
+        let left = columns_left(projections, wanted);
+        for (column, left) in projections
+            .iter()
+            .flat_map(|projection| projection.columns.iter().zip(&left))
+        {
+            if let (Column::Input(position), true) = (column, left) {
                 needed[*position] = true;
             }
         }
     };
     match kind {
-        OperatorKind::Map(projection) => pass(projection),
-        OperatorKind::FlatMap(FlatMap::Split(outputs)) => outputs.iter().for_each(|output| pass(&output.projection)),
+        OperatorKind::Map(projection) => pass(&[projection]),
+        OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
+            pass(&outputs.iter().map(|output| &output.projection).collect::<Vec<_>>());
+        }
         OperatorKind::Group(group) => group.keys.iter().for_each(|position| needed[*position] = true),
         OperatorKind::Window(window) => window.keys.iter().for_each(|position| needed[*position] = true),
+        OperatorKind::Join(join) => join.on.iter().for_each(|position| needed[*position] = true),
+        OperatorKind::Deduplicate(deduplicate) => deduplicate.keys.iter().for_each(|position| needed[*position] = true),
+        // All of them, even those that nobody wants: what state means must not change with the steps behind.
+        OperatorKind::Previous(previous) => {
+            previous
+                .keys
+                .iter()
+                .chain(&previous.fields)
+                .for_each(|position| needed[*position] = true);
+        }
         OperatorKind::Filter(_) | OperatorKind::FlatMap(FlatMap::Explode(_)) => {}
     }
     visit_expressions(kind, &mut |expression| {
@@ -110,10 +128,29 @@ fn move_operator(operator: &mut Operator, moved: &Moved, wanted: &Needed) -> Nee
             window.keys = moved.all(&window.keys);
             vec![true; operator.output.len()]
         }
+        OperatorKind::Join(join) => {
+            join.on = moved.all(&join.on);
+            let added = &wanted[moved.left().len()..];
+            let mut left = added.iter();
+            join.fields
+                .retain(|_| *left.next().expect("one entry for every added field"));
+            [&moved.left(), added].concat()
+        }
+        OperatorKind::Deduplicate(deduplicate) => {
+            deduplicate.keys = moved.all(&deduplicate.keys);
+            moved.left()
+        }
+        OperatorKind::Previous(previous) => {
+            previous.keys = moved.all(&previous.keys);
+            previous.fields = moved.all(&previous.fields);
+            let added = vec![true; previous.fields.len()];
+            [moved.left(), added].concat()
+        }
     }
 }
 
-/// A column may go if it is not wanted and all it does is to pass a field.
+/// A column may go if it is not wanted and all it does is to pass a field, in each of the projections: one that computes it
+/// keeps it for all of them.
 fn columns_left(projections: &[&Projection], wanted: &Needed) -> Needed {
     let computed = |at: usize| {
         projections

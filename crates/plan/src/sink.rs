@@ -27,3 +27,8 @@ pub struct Topic {
     /// Retention of a created topic. None: the broker's default.
     pub retention: Option<Duration>,
 }
+
+impl Topic {
+    /// The longest retention that Kafka takes.
+    pub const FOR_EVER: Duration = Duration::from_millis(i64::MAX as u64);
+}

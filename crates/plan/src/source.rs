@@ -1,5 +1,7 @@
 //! Where records come from, checked.
 
+use std::time::Duration;
+
 use crate::names::{GroupId, TopicName};
 
 /// Topics of one Kafka cluster.
@@ -86,6 +88,26 @@ pub struct EventTime {
     pub origin: TimeOrigin,
     /// Milliseconds by which a record may be older than its partition's newest without being late.
     pub max_out_of_orderness: i64,
+    /// Milliseconds without a record, at least 1000, after which event time goes on with the clock. None: never.
+    pub close_after_idle: Option<i64>,
+    /// How long a partition has no record before the next stage no longer waits for it.
+    pub idle_timeout: Duration,
+}
+
+impl Default for EventTime {
+    fn default() -> Self {
+        Self {
+            origin: TimeOrigin::Record,
+            max_out_of_orderness: 0,
+            close_after_idle: None,
+            idle_timeout: Self::IDLE_TIMEOUT,
+        }
+    }
+}
+
+impl EventTime {
+    /// The idle time-out where the spec names none.
+    pub const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 }
 
 /// Where the event time stands.

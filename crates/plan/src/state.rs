@@ -2,17 +2,18 @@
 
 use std::fmt;
 
-use crate::{Aggregate, Fields, OperatorKind, OperatorName, Plan, Window};
+use crate::{Aggregate, Deduplicate, Fields, Keep, OperatorKind, OperatorName, Plan, Previous, Window};
 
 /// One operator that remembers something, and what its state means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorState {
     /// The operator that owns the state.
     pub operator: String,
-    /// `groupBy` or `window`, as in the spec.
+    /// `groupBy`, `window`, `deduplicate` or `previous`, as in the spec.
     pub kind: String,
     /// One line for each thing that must stay as it is for state to keep its meaning: the window, each key's name and
-    /// type, each aggregate's function, argument and types. Names of results and the lateness may change.
+    /// type, each aggregate's function, argument and types, by which time state is kept. Names of results may change, and
+    /// the lateness and other lengths of time.
     pub shape: Vec<String>,
 }
 
@@ -37,8 +38,16 @@ impl Plan {
         let state = |(position, operator): (usize, &crate::Operator)| {
             let input = self.fields_into(position);
             let shape = match &operator.kind {
-                OperatorKind::Group(group) => shape(None, &group.keys, &group.aggregates, input),
+                OperatorKind::Group(group) => {
+                    let kept = group.ttl.iter().map(|ttl| ttl.shape());
+                    shape(None, &group.keys, &group.aggregates, input)
+                        .into_iter()
+                        .chain(kept)
+                        .collect()
+                }
                 OperatorKind::Window(window) => shape(Some(window), &window.keys, &window.aggregates, input),
+                OperatorKind::Deduplicate(deduplicate) => deduplicate.shape(input),
+                OperatorKind::Previous(previous) => previous.shape(input),
                 _ => return None,
             };
             Some(OperatorState {
@@ -86,7 +95,9 @@ impl OperatorKind {
         match self {
             Self::Group(_) => Some("groupBy"),
             Self::Window(_) => Some("window"),
-            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) => None,
+            Self::Deduplicate(_) => Some("deduplicate"),
+            Self::Previous(_) => Some("previous"),
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
         }
     }
 }
@@ -99,15 +110,51 @@ pub fn shape(window: Option<&Window>, keys: &[usize], aggregates: &[Aggregate], 
         format!("key {}: {} {}", at + 1, field.name, field.field_type)
     };
     let aggregate = |(at, aggregate): (usize, &Aggregate)| {
-        let argument = aggregate.argument.as_ref();
-        let argument = argument.map(|argument| format!("{} {}", argument.text, argument.field_type));
+        let call = aggregate.call(|expression| format!("{} {}", expression.text, expression.field_type));
+        let call = if call.is_empty() { "records" } else { &call };
         let (function, result) = (aggregate.function.as_str(), &aggregate.result);
-        let argument = argument.as_deref().unwrap_or("records");
-        format!("aggregate {}: {function}({argument}) {result}", at + 1)
+        let predicate = aggregate.predicate.as_ref();
+        let predicate = predicate.map(|predicate| format!(" where {}", predicate.text));
+        format!(
+            "aggregate {}: {function}({call}) {result}{}",
+            at + 1,
+            predicate.unwrap_or_default()
+        )
     };
     let keys = keys.iter().enumerate().map(key);
     let aggregates = aggregates.iter().enumerate().map(aggregate);
     window.into_iter().chain(keys).chain(aggregates).collect()
+}
+
+impl Deduplicate {
+    /// See [`OperatorState::shape`]. The length of the time may change.
+    pub fn shape(&self, input: &Fields) -> Vec<String> {
+        let keep = match self.keep {
+            Keep::First => "first",
+            Keep::Last => "last",
+        };
+        let kept = format!("{keep} kept by {}", self.time.as_str());
+        let mut lines = shape(None, &self.keys, &[], input);
+        lines.push(kept);
+        lines
+    }
+}
+
+impl Previous {
+    /// See [`OperatorState::shape`]. The names of the new fields may change, and the length of the time.
+    pub fn shape(&self, input: &Fields) -> Vec<String> {
+        let value = |(at, position): (usize, &usize)| {
+            let field = &input[*position];
+            format!("value {}: {} {}", at + 1, field.name, field.field_type)
+        };
+        let values = self.fields.iter().enumerate().map(value);
+        let kept = self.ttl.iter().map(|ttl| ttl.shape());
+        shape(None, &self.keys, &[], input)
+            .into_iter()
+            .chain(values)
+            .chain(kept)
+            .collect()
+    }
 }
 
 /// What first differs between a plan's shape and a saved one.

@@ -10,14 +10,18 @@ mod event_time;
 mod flat_map;
 mod group;
 mod group_key;
+mod join;
 mod key;
+mod keyed_state;
 mod map;
 mod problems;
 mod reference;
 mod schema;
 mod scope;
 mod source;
+mod stages;
 mod steps;
+mod table;
 mod topics;
 mod window;
 mod workload;
@@ -41,7 +45,10 @@ const DEFAULT_RETAIN: u16 = 3;
 ///
 /// The errors are all problems that can be found at once, in the order of the YAML.
 pub fn validate(manifest: &Manifest, others: &[Manifest]) -> Result<Plan, Vec<Problem>> {
-    whole(manifest, others, &[]).map(prune::prune)
+    let plan = whole(manifest, others, &[]).map(prune::prune)?;
+    let mut problems = Problems::default();
+    stages::check_rows(&plan, &mut problems);
+    problems.into_result().map(|()| plan)
 }
 
 /// Reads a duration as it is written in a spec: a whole number and `ms`, `s`, `m`, `h` or `d`.
@@ -65,7 +72,11 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
     let key = key::declared(&declared, upstream.as_ref(), input.as_ref(), &mut problems);
     let event_time = event_time::check(declared.event_time, input.as_ref(), &mut problems);
     let operators = steps::check(&declared, input.clone(), &key, &mut problems);
-    let topics = topics::check(&declared, source.as_ref(), &mut problems);
+    let mut taken = topics::Taken::default();
+    let topics = topics::check(&declared, source.as_ref(), &mut taken, &mut problems);
+    let repartitions = operators
+        .as_deref()
+        .and_then(|operators| stages::cut(key.clone(), operators, state_id.as_ref(), &mut taken, &mut problems));
     let (checkpoint_interval, checkpoint_retain) = checkpoint(&declared, &mut problems);
     let droppable = problems.take("spec.onStateChange.drop", state::droppable(declared.droppable()));
     let workload = workload::check(&declared, declared.is_stateful(), &mut problems);
@@ -83,6 +94,7 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
         key: key.into_input_key(),
         event_time: event_time.expect(CHECKED),
         operators: operators.expect(CHECKED),
+        repartitions: repartitions.expect(CHECKED),
         sinks: topics.sinks,
         dead_letter: topics.dead_letter,
         late_records: topics.late_records,

@@ -1,6 +1,6 @@
 //! Ways to look at a plan from outside: the fields between operators, and all expressions of one.
 
-use crate::{Column, Expression, Fields, FlatMap, OperatorKind, Plan, Projection};
+use crate::{Aggregate, Column, Expression, Fields, FlatMap, Operator, OperatorKind, Plan, Projection, Table};
 
 impl Plan {
     /// Fields that come into the operator at `position`.
@@ -9,6 +9,17 @@ impl Plan {
             None => &self.input,
             Some(before) => &self.operators[before].output,
         }
+    }
+
+    /// The tables that must be read before the first record, each with the position of the operator that joins it.
+    pub fn tables(&self) -> impl Iterator<Item = (usize, &Table)> {
+        fn table((position, operator): (usize, &Operator)) -> Option<(usize, &Table)> {
+            match &operator.kind {
+                OperatorKind::Join(join) => Some((position, &join.table)),
+                _ => None,
+            }
+        }
+        self.operators.iter().enumerate().filter_map(table)
     }
 
     /// Fields that come out of the operator at `position`.
@@ -22,22 +33,21 @@ pub fn visit_expressions<'a>(kind: &'a OperatorKind, visit: &mut dyn FnMut(&'a E
     match kind {
         OperatorKind::Filter(filter) => visit(&filter.predicate),
         OperatorKind::Map(projection) => visit_projection(projection, visit),
-        OperatorKind::FlatMap(FlatMap::Explode(_)) => {}
+        OperatorKind::FlatMap(FlatMap::Explode(_))
+        | OperatorKind::Deduplicate(_)
+        | OperatorKind::Previous(_)
+        | OperatorKind::Join(_) => {}
         OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
             for output in outputs {
                 output.predicate.iter().for_each(&mut *visit);
                 visit_projection(&output.projection, visit);
             }
         }
-        OperatorKind::Group(group) => group
-            .aggregates
-            .iter()
-            .filter_map(|a| a.argument.as_ref())
-            .for_each(visit),
+        OperatorKind::Group(group) => group.aggregates.iter().flat_map(Aggregate::expressions).for_each(visit),
         OperatorKind::Window(window) => window
             .aggregates
             .iter()
-            .filter_map(|a| a.argument.as_ref())
+            .flat_map(Aggregate::expressions)
             .for_each(visit),
     }
 }

@@ -1,6 +1,6 @@
 //! Windows, checked and typed.
 
-use crate::Aggregate;
+use crate::{Aggregate, TimeDomain};
 
 /// Aggregates per group and window. Output: the key fields, `window_start` and `window_end` (Timestamp), `is_final`
 /// (Boolean), then the aggregates.
@@ -9,7 +9,7 @@ pub struct Window {
     /// Which windows hold a time.
     pub kind: WindowKind,
     /// Which time it is.
-    pub time: WindowTime,
+    pub time: TimeDomain,
     /// When results come out.
     pub emit: Emit,
     /// Milliseconds after its end during which a window still takes records. 0 for processing time.
@@ -60,16 +60,6 @@ pub struct Session {
     pub max_length: Option<i64>,
 }
 
-/// Which time windows go by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WindowTime {
-    /// When things happened, closed by the watermark.
-    #[default]
-    Event,
-    /// When rows come in, by the clock that the chain is told.
-    Processing,
-}
-
 /// When results come out. The last one, when a window closes for good, always does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Emit {
@@ -109,8 +99,8 @@ impl Window {
             }
         };
         match self.time {
-            WindowTime::Event => windows,
-            WindowTime::Processing => format!("{windows}, processing time"),
+            TimeDomain::Event => windows,
+            TimeDomain::Processing => format!("{windows}, processing time"),
         }
     }
 }

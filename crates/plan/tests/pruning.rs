@@ -65,6 +65,17 @@ fn a_window_needs_its_keys_and_arguments_only() {
 }
 
 #[test]
+fn an_aggregate_needs_what_it_is_ordered_by_and_what_decides_who_takes_part() {
+    let plan = plan(
+        "  key: [e]
+  operators:
+    - {name: tops, groupBy: {keys: [e], aggregates: [{name: t, function: topN, limit: 2, expression: a, by: c, where: f > 0}]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "c", "e", "f"]);
+}
+
+#[test]
 fn a_computed_field_that_nobody_reads_is_still_computed() {
     let plan = plan(
         "  operators:
@@ -128,6 +139,22 @@ fn outputs_of_a_split_keep_their_columns_together() {
 }
 
 #[test]
+fn a_column_that_one_output_computes_keeps_what_the_other_passes() {
+    let plan = plan(
+        "  operators:
+    - name: split
+      flatMap:
+        outputs:
+          - {set: [{field: x, expression: a}, {field: y, expression: b}]}
+          - {set: [{field: x, expression: a}, {field: y, expression: c + 1}]}
+    - {name: shape, map: {keep: [x]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "b", "c"]);
+    assert_eq!(names(&plan.operators[0].output), ["x", "y"]);
+}
+
+#[test]
 fn every_expression_names_fields_that_are_there() {
     let plan = plan(
         "  key: [a]
@@ -147,4 +174,23 @@ fn every_expression_names_fields_that_are_there() {
         });
     }
     assert_eq!(names(&plan.input), ["a", "b", "c", "d"]);
+}
+
+#[test]
+fn a_deduplicate_needs_its_keys_and_a_previous_all_that_it_remembers() {
+    let plan = plan(
+        "  key: [e]
+  operators:
+    - {name: once, deduplicate: {keys: [e, c], within: 1h}}
+    - {name: before, previous: {keys: [e], fields: [{field: a, as: x}, {field: b, as: y}]}}
+    - {name: shape, map: {keep: [f], set: [{field: g, expression: x}]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "b", "c", "e", "f"]);
+    assert_eq!(names(plan.fields_out_of(1)), ["a", "b", "c", "e", "f", "x", "y"]);
+    let OperatorKind::Previous(previous) = &plan.operators[1].kind else {
+        panic!("it is a previous")
+    };
+    assert_eq!((&previous.keys, &previous.fields), (&vec![3], &vec![0, 1]));
+    assert!(matches!(&plan.operators[0].kind, OperatorKind::Deduplicate(it) if it.keys == [3, 2]));
 }

@@ -99,12 +99,55 @@ fn what_changes_the_meaning_of_state_loses_it_and_says_why() {
             ),
             "it was saved for `aggregate 2: sum(a int64) int64`, the plan has `aggregate 2: sum(b int64) int64`",
         ),
+        (
+            window(
+                "size: 1h",
+                "{name: n, function: count, where: b > 0}, {name: s, function: sum, expression: a}",
+            ),
+            "it was saved for `aggregate 1: count(records) int64`, the plan has `aggregate 1: count(records) int64 where b > 0`",
+        ),
+        (
+            window(
+                "size: 1h",
+                "{name: n, function: count}, {name: s, function: sum, expression: a, distinct: true}",
+            ),
+            "it was saved for `aggregate 2: sum(a int64) int64`, the plan has `aggregate 2: sum(distinct a int64) int64`",
+        ),
     ] {
         assert_eq!(
             lost(HOURLY, &after, ""),
             [format!("state of operator `hourly`: {why}")],
             "{after}"
         );
+    }
+}
+
+#[test]
+fn parameters_of_aggregates_are_part_of_what_state_means() {
+    let shape = |aggregate: &str| {
+        let operators = format!("[{{name: g, groupBy: {{keys: [k], aggregates: [{{name: n, {aggregate}}}]}}}}]");
+        plan(&operators, "").states().remove(0).shape.remove(1)
+    };
+    for (aggregate, line) in [
+        ("function: stddevSamp, expression: a", "stddev(a int64) float64"),
+        (
+            "function: collectList, expression: k, limit: 7",
+            "collectList(k string, limit 7) array",
+        ),
+        (
+            "function: topN, expression: k, by: a + b, limit: 3, where: a > 1",
+            "topN(k string, by a + b int64, limit 3) array where a > 1",
+        ),
+        (
+            "function: approxPercentile, expression: b, percentile: 0.95",
+            "approxPercentile(b int64, percentile 0.95) float64",
+        ),
+        (
+            "function: count, expression: a, distinct: true",
+            "count(distinct a int64) int64",
+        ),
+    ] {
+        assert_eq!(shape(aggregate), format!("aggregate 1: {line}"));
     }
 }
 
@@ -120,4 +163,28 @@ fn naming_an_operator_does_not_drop_state_that_it_can_go_on_from() {
     let again = plan(HOURLY, "  onStateChange: {drop: [hourly]}\n");
     let states = again.states();
     assert_eq!(again.has_no_use_for(&states[0]), None);
+}
+
+#[test]
+fn state_of_keys_goes_on_under_other_lengths_and_names_but_not_under_another_time() {
+    let previous = |alias: &str, ttl: &str| {
+        format!("[{{name: p, previous: {{keys: [k], fields: [{{field: a, as: {alias}}}], {ttl}}}}}]")
+    };
+    let before = previous("x", "ttl: {after: 1h}");
+    let none: [String; 0] = [];
+    assert_eq!(lost(&before, &previous("y", "ttl: {after: 2h, time: event}"), ""), none);
+    assert_eq!(
+        lost(&before, &previous("x", "ttl: {after: 1h, time: processing}"), ""),
+        ["state of operator `p`: it was saved for `kept by event time`, the plan has `kept by processing time`"]
+    );
+    assert_eq!(
+        lost(&before, &previous("x", ""), ""),
+        ["state of operator `p`: it was saved for `kept by event time`, the plan has nothing more"]
+    );
+    let deduplicate = |how: &str| format!("[{{name: p, deduplicate: {{keys: [k], {how}}}}}]");
+    assert_eq!(lost(&deduplicate("within: 1h"), &deduplicate("within: 2h"), ""), none);
+    assert_eq!(
+        lost(&deduplicate("within: 1h"), &deduplicate("within: 1h, keep: last"), ""),
+        ["state of operator `p`: it was saved for `first kept by event time`, the plan has `last kept by event time`"]
+    );
 }

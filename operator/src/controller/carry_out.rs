@@ -1,7 +1,7 @@
 //! The next step from what is to what should be: decided by `rollout`, made of what `build` says, done by `apply`.
 
 use super::apply::{apply, drain, is_drained};
-use super::build::{Blueprint, Built, build};
+use super::build::{Blueprint, Built, build_like};
 use super::context::Context;
 use super::dereference::Found;
 use super::failure::Failure;
@@ -34,7 +34,7 @@ pub async fn carry_out(
         }
     };
     let owner = found.declared.owner_reference();
-    let built = build(&Blueprint {
+    let blueprint = Blueprint {
         key: &found.declared.key,
         owner: &owner,
         manifest,
@@ -44,7 +44,9 @@ pub async fn carry_out(
         partitions: found.partitions,
         image: &context.runner.image,
         pull_policy: &context.runner.pull_policy,
-    });
+        pull_secrets: &context.runner.pull_secrets,
+    };
+    let built = build_like(found.deployment.as_deref(), &blueprint);
     let outcome = match rollout::next(found, live.as_ref(), &built) {
         Step::Keep | Step::Scale | Step::Suspend | Step::Resume => {
             apply(context, found, &built).await?;

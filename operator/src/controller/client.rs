@@ -12,8 +12,8 @@ use super::watchdog::Signs;
 
 /// Longer than any call may take, shorter than a look.
 const ANSWER: Duration = Duration::from_secs(20);
-/// Longer than a watch may be silent: bookmarks come every minute, and it ends after 200 s.
-const SILENCE: Duration = Duration::from_secs(240);
+/// How much longer than it lives a watch may be silent. The watcher notices it before, and resumes the watch at once.
+const SILENCE: Duration = Duration::from_secs(40);
 const REQUESTS_IN_FLIGHT: usize = 256;
 
 /// For everything but watches. Tries again soon and gives up soon: a look that fails is done again anyway, and one that
@@ -27,9 +27,9 @@ pub fn for_calls(config: &Config) -> anyhow::Result<Client> {
     Ok(builder.build())
 }
 
-/// For watches: they have their own back-off, and the watchdog sees every answer.
-pub fn for_watches(config: &Config, signs: Signs) -> anyhow::Result<Client> {
-    Ok(ClientBuilder::try_from(own(config, SILENCE))?
+/// For watches of this lifetime: they have their own back-off, and the watchdog sees every answer.
+pub fn for_watches(config: &Config, lifetime: Duration, signs: Signs) -> anyhow::Result<Client> {
+    Ok(ClientBuilder::try_from(own(config, lifetime + SILENCE))?
         .with_layer(&signs)
         .build())
 }

@@ -22,6 +22,8 @@ pub struct RunnerImage {
     pub image: String,
     /// When the kubelet pulls it.
     pub pull_policy: String,
+    /// Secrets of the pipeline's namespace with credentials for it.
+    pub pull_secrets: Vec<String>,
 }
 
 /// What every look at an object needs.

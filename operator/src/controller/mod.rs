@@ -105,12 +105,13 @@ impl Controller {
     /// Works until shutdown, and has written everything that it will write when it returns. `synced` is told once the
     /// caches hold what there is.
     pub async fn run(self, known: Known, synced: watch::Sender<bool>, stop: Shutdown) -> anyhow::Result<()> {
-        let signs = watchdog::Signs::default();
-        let watching = client::for_watches(&self.config, signs.clone())?;
+        let lifetime = self.settings.watch_lifetime;
+        let signs = watchdog::Signs::new(lifetime);
+        let watching = client::for_watches(&self.config, lifetime, signs.clone())?;
         let (triggers, requests) = triggers::Triggers::new();
         let standing = watches::Standing::default();
         let namespaces = &self.settings.watch_namespaces;
-        let (live, _tasks) = watches::start(&watching, namespaces, &known.objects, &triggers, &standing);
+        let (live, _tasks) = watches::start(&watching, lifetime, namespaces, &known.objects, &triggers, &standing);
         let context = Arc::new(context::Context {
             recorder: Recorder::new(self.client.clone(), reporter(&self.settings)),
             client: self.client.clone(),
@@ -118,6 +119,7 @@ impl Controller {
             runner: context::RunnerImage {
                 image: self.settings.runner_image.clone(),
                 pull_policy: self.settings.runner_image_pull_policy.clone(),
+                pull_secrets: self.settings.runner_image_pull_secrets.clone(),
             },
             objects: known.objects,
             live,

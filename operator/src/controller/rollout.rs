@@ -4,8 +4,6 @@
 //! So a changed template first stops the old runners (they commit and leave), and takes their place when no pod of theirs
 //! exists any more.
 
-use kube::core::DynamicObject;
-
 use super::apply::replicas;
 use super::build::{Built, ChildKind, labels};
 use super::dereference::{Found, is_stranger};
@@ -74,16 +72,10 @@ pub fn live(found: &Found) -> Result<Option<Live>, Failure> {
         Ownership::Theirs(whose) => return Err(Failure::NameTaken(whose)),
     };
     Ok(Some(Live {
-        template: template(deployment),
+        template: labels::template(deployment),
         runners: replicas(deployment),
         going,
     }))
-}
-
-/// The mark is part of the template itself, so it changes with it or not at all.
-fn template(deployment: &DynamicObject) -> Option<String> {
-    let labels = deployment.data.pointer("/spec/template/metadata/labels")?;
-    Some(labels.get(labels::TEMPLATE)?.as_str()?.to_owned())
 }
 
 /// The next step from what was found to what was built.

@@ -1,6 +1,6 @@
 //! Restarts the process when a watch is stuck while the API server answers: a wait for ever that nothing else would end.
 //!
-//! A watch that lives asks anew at least every 200 s. What counts is that something is answered, not what: a watch that is
+//! A watch that lives asks anew when its time is over, or seconds later. What counts is that something is answered, not what: a watch that is
 //! forbidden, or an API server that is away, is no reason for a restart.
 
 use std::collections::HashMap;
@@ -15,18 +15,28 @@ use millrace_service::{Health, Shutdown};
 use tokio::time::{sleep, timeout};
 use tower::{Layer, Service};
 
-/// `/healthz` fails five minutes after the last sign of life, so ten minutes after the watch's.
-const SILENCE: Duration = Duration::from_secs(300);
+/// How much longer than it lives a watch may be silent. `/healthz` fails five minutes after the last sign of life: with
+/// watches of 200 s, ten minutes after the watch's.
+const SILENCE: Duration = Duration::from_secs(100);
 const ROUND: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// When each watch was last answered. Cheap to clone.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Signs {
     by_path: Arc<Mutex<HashMap<String, Instant>>>,
+    longest: Duration,
 }
 
 impl Signs {
+    /// Of watches of this lifetime.
+    pub fn new(lifetime: Duration) -> Self {
+        Self {
+            by_path: Arc::default(),
+            longest: lifetime + SILENCE,
+        }
+    }
+
     fn note(&self, path: String) {
         let mut by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
         by_path.insert(path, Instant::now());
@@ -35,7 +45,7 @@ impl Signs {
     /// The watch that has been silent for longer than it can be if it lives.
     fn stuck(&self, now: Instant) -> Option<String> {
         let by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = |at: &Instant| now.saturating_duration_since(*at) > SILENCE;
+        let silent = |at: &Instant| now.saturating_duration_since(*at) > self.longest;
         by_path.iter().find(|(_, at)| silent(at)).map(|(path, _)| path.clone())
     }
 }
@@ -106,12 +116,13 @@ mod tests {
 
     #[test]
     fn a_watch_is_stuck_once_it_was_silent_for_longer_than_it_lives() {
-        let signs = Signs::default();
+        let lifetime = Duration::from_secs(200);
+        let signs = Signs::new(lifetime);
         assert_eq!(signs.stuck(Instant::now()), None);
         let before = Instant::now();
         signs.note("/api/v1/pods".to_owned());
-        assert_eq!(signs.stuck(before + SILENCE), None);
-        let later = Instant::now() + SILENCE + Duration::from_secs(1);
+        assert_eq!(signs.stuck(before + lifetime), None);
+        let later = Instant::now() + Duration::from_secs(301);
         assert_eq!(signs.stuck(later), Some("/api/v1/pods".to_owned()));
     }
 }

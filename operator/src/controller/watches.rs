@@ -8,14 +8,14 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::{ApiResource, DynamicObject, Resource};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::utils::{Backoff, ResetTimerBackoff};
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use tokio::task::JoinSet;
@@ -30,14 +30,15 @@ use crate::key::ObjectKey;
 
 pub use standing::Standing;
 
-/// Shorter than what load balancers leave idle connections, so that a watch ends before it is cut.
-const WATCH_SECONDS: u32 = 200;
 /// Longest wait between two tries: an API server that comes back is found soon.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A failure this long after the one before is a new one.
+const GOOD_WHILE: Duration = Duration::from_secs(60);
 
-/// Begins to watch. Everything ends when the returned set is dropped.
+/// Begins to watch, each time for `lifetime`. Everything ends when the returned set is dropped.
 pub fn start(
     client: &Client,
+    lifetime: Duration,
     namespaces: &[String],
     objects: &Arc<Objects>,
     triggers: &Triggers,
@@ -45,6 +46,10 @@ pub fn start(
 ) -> (Live, JoinSet<()>) {
     let (live, writers) = Live::new(namespaces);
     let mut tasks = JoinSet::new();
+    // Of zero seconds, a watch would be taken to live for ever.
+    let seconds = u32::try_from(lifetime.as_secs()).unwrap_or(u32::MAX).max(1);
+    let every = || watcher::Config::default().timeout(seconds);
+    let ours = || every().labels(labels::ALL_CHILDREN);
     for Writers {
         namespace,
         children,
@@ -53,28 +58,24 @@ pub fn start(
     {
         let watch = |name: &str| Watch::new(name, &namespace, triggers, standing);
         for kind in KINDS {
-            let stream = watcher::watcher(dynamic(client, namespace.as_deref(), &resource(kind)), config());
+            let stream = watcher::watcher(dynamic(client, namespace.as_deref(), &resource(kind)), every());
             tasks.spawn(watch(kind).run_objects(kind, stream, objects.clone()));
         }
         for (kind, writer) in children {
             let resource = kind.resource();
             let api = dynamic(client, namespace.as_deref(), &resource);
-            let stream = watcher::watcher(api, config().labels(labels::ALL_CHILDREN)).modify(move |it| trim(kind, it));
+            let stream = watcher::watcher(api, ours()).modify(move |it| trim(kind, it));
             tasks.spawn(watch(&resource.kind).run_children(stream, writer));
         }
         let api: Api<Pod> = match &namespace {
             Some(namespace) => Api::namespaced(client.clone(), namespace),
             None => Api::all(client.clone()),
         };
-        let stream = watcher::watcher(api, config().labels(labels::ALL_CHILDREN));
+        let stream = watcher::watcher(api, ours());
         let stream = stream.modify(|pod| pod.metadata.managed_fields = None);
         tasks.spawn(watch("Pod").run_children(stream, pods));
     }
     (live, tasks)
-}
-
-fn config() -> watcher::Config {
-    watcher::Config::default().timeout(WATCH_SECONDS)
 }
 
 fn dynamic(client: &Client, namespace: Option<&str>, resource: &ApiResource) -> Api<DynamicObject> {
@@ -119,7 +120,7 @@ impl Watch {
         stream: impl Stream<Item = watcher::Result<Event<DynamicObject>>>,
         objects: Arc<Objects>,
     ) {
-        let mut stream = pin!(stream.backoff(patience()));
+        let mut stream = pin!(stream.backoff(Patience::default()));
         let mut listed = HashSet::new();
         while let Some(event) = stream.next().await {
             let Some(event) = self.look_at(event) else { continue };
@@ -152,7 +153,7 @@ impl Watch {
         K: Resource + Clone + 'static,
         K::DynamicType: Eq + Hash + Clone,
     {
-        let mut stream = pin!(stream.backoff(patience()).reflect(writer));
+        let mut stream = pin!(stream.backoff(Patience::default()).reflect(writer));
         while let Some(event) = stream.next().await {
             match self.look_at(event) {
                 Some(Event::Apply(child) | Event::Delete(child)) => {
@@ -215,28 +216,45 @@ fn removed(objects: &Objects, key: ObjectKey) -> Vec<ObjectKey> {
     affected
 }
 
-/// Begins again only after a good while: every new try begins with an event, which is no success yet.
-fn patience() -> ResetTimerBackoff<Patience> {
-    ResetTimerBackoff::new(Patience::default(), Duration::from_secs(60))
-}
-
-/// Waits between tries of one watch.
+/// Waits between tries of one watch: longer and longer, until one has not failed for a good while.
 #[derive(Debug, Default)]
 struct Patience {
     failures: u32,
+    last: Option<Instant>,
 }
 
 impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        if self.last.is_some_and(|last| last.elapsed() > GOOD_WHILE) {
+            self.failures = 0;
+        }
+        self.last = Some(Instant::now());
         self.failures = self.failures.saturating_add(1);
         Some(backoff::after(self.failures, backoff::jitter()).min(LONGEST_WAIT))
     }
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.failures = 0;
+    /// Asked for at every event. But every new try begins with an event, which is no success yet.
+    fn reset(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_though_every_try_begins_with_an_event() {
+        let mut patience = Patience::default();
+        let mut next = || {
+            patience.reset();
+            patience.next().unwrap().as_secs_f64()
+        };
+        let waits: Vec<f64> = std::iter::repeat_with(&mut next).take(6).collect();
+        for (wait, longest) in waits.iter().zip([1.0, 2.0, 4.0, 8.0, 10.0, 10.0]) {
+            assert!((0.75 * longest..=longest).contains(wait), "{waits:?}");
+        }
     }
 }

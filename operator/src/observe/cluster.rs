@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millrace_connect::kafka::{InspectError, Inspector, Settings};
-use millrace_plan::{Connection, Plan, Source};
+use millrace_plan::{Connection, Plan};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::known::Measurement;
@@ -142,7 +142,7 @@ impl Thread {
             Some(inspector) => inspector,
             None => self.inspector.insert(open(connection)?),
         };
-        measure_one(inspector, &question.plan.source, times, self.round)
+        measure_one(inspector, &question.plan, times, self.round)
     }
 }
 
@@ -164,13 +164,18 @@ fn open(connection: &Connection) -> Result<Inspector, InspectError> {
     Inspector::open(connection, &settings)
 }
 
-fn measure_one(
-    inspector: &Inspector,
-    source: &Source,
-    times: &mut Times,
-    round: u64,
-) -> Result<Measurement, InspectError> {
-    let extents = inspector.extents(&source.topics, &source.group)?;
+fn measure_one(inspector: &Inspector, plan: &Plan, times: &mut Times, round: u64) -> Result<Measurement, InspectError> {
+    let source = &plan.source;
+    let mut extents = inspector.extents(&source.topics, &source.group)?;
+    let partitions = u32::try_from(extents.len()).unwrap_or(u32::MAX);
+    // What stands between two stages is not processed yet either. Runners make these topics: at first there are none.
+    for cut in &plan.repartitions {
+        match inspector.extents(std::slice::from_ref(&cut.topic.name), &source.group) {
+            Ok(internal) => extents.extend(internal),
+            Err(InspectError::TopicMissing(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
     let measured = measure(&extents, source.start);
     let places = times.next(&measured.behind);
     if !places.is_empty() {
@@ -185,7 +190,7 @@ fn measure_one(
     Ok(Measurement {
         source: measured.lost.map_or(SourceState::Reachable, SourceState::RecordsLost),
         lag: measured.records.map(|records| Lag { records, seconds }),
-        partitions: Some(u32::try_from(extents.len()).unwrap_or(u32::MAX)),
+        partitions: Some(partitions),
     })
 }
 

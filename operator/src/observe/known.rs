@@ -164,7 +164,7 @@ impl Known {
     /// The sum over all partitions, and how many there are; None unless runners have all of them, each once.
     fn lag_of_runners(&self, reports: &[&Report]) -> Option<(Lag, u32)> {
         let (mut records, mut all) = (0_i64, 0_u32);
-        for topic in &self.subject.plan.source.topics {
+        for topic in self.subject.plan.topics() {
             let partitions = reports.iter().flat_map(|report| &report.partitions);
             let mut of_topic: Vec<_> = partitions.filter(|of| of.topic == topic.as_str()).collect();
             of_topic.sort_by_key(|of| of.partition);

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::http::StatusCode;
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Counters and gauges of serving. Clones are one.
 #[derive(Clone, Debug)]
@@ -11,6 +11,7 @@ pub struct Metrics {
     requests: IntCounterVec,
     certificate_expiry: IntGauge,
     publish_failures: IntCounter,
+    registered: IntGaugeVec,
 }
 
 impl Metrics {
@@ -31,13 +32,22 @@ impl Metrics {
             "millrace_serving_certificate_publish_failures_total",
             "Attempts to tell the API server which certificate authority to trust that failed.",
         )?;
+        let registered = IntGaugeVec::new(
+            Opts::new(
+                "millrace_serving_registered",
+                "1 while the API server is told to call this operator, 0 while it is told to call somebody else, or nobody.",
+            ),
+            &["registration"],
+        )?;
         registry.register(Box::new(requests.clone()))?;
         registry.register(Box::new(certificate_expiry.clone()))?;
         registry.register(Box::new(publish_failures.clone()))?;
+        registry.register(Box::new(registered.clone()))?;
         Ok(Self {
             requests,
             certificate_expiry,
             publish_failures,
+            registered,
         })
     }
 
@@ -48,6 +58,10 @@ impl Metrics {
     pub(super) fn serves_until(&self, time: SystemTime) {
         let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         self.certificate_expiry.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
+    pub(super) fn registered(&self, registration: &str, ours: bool) {
+        self.registered.with_label_values(&[registration]).set(i64::from(ours));
     }
 
     pub(super) fn publishing_failed(&self) {

@@ -26,6 +26,7 @@ pub struct Replica {
     pub address: SocketAddr,
     pub standing: watch::Receiver<Standing>,
     pub observed: Arc<Mutex<HashMap<String, Arc<Observation>>>>,
+    pub registry: Registry,
     shutdown: Shutdown,
 }
 
@@ -37,7 +38,7 @@ impl Replica {
         let observed = Arc::new(Mutex::new(observed));
         let seen = Arc::clone(&observed);
         let (standing, watched) = watch::channel(Standing::default());
-        let shutdown = Shutdown::new();
+        let (shutdown, registry) = (Shutdown::new(), Registry::new());
         let serving = Serving {
             client: cluster.client().await,
             settings: settings(lifetime),
@@ -46,7 +47,7 @@ impl Replica {
                 "shop" => manifests(),
                 _ => Vec::new(),
             }),
-            metrics: Metrics::register(&Registry::new()).unwrap(),
+            metrics: Metrics::register(&registry).unwrap(),
             standing,
             shutdown: shutdown.clone(),
         };
@@ -57,6 +58,7 @@ impl Replica {
             address,
             standing: watched,
             observed,
+            registry,
             shutdown,
         }
     }

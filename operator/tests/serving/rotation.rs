@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
+use prometheus::TextEncoder;
 
 use crate::caller::{Authority, Client, call, get};
 use crate::cluster::{Cluster, SERVICE};
@@ -115,6 +116,11 @@ async fn an_api_that_somebody_else_serves_is_left_alone() {
     );
     assert_eq!(cluster.api_service(), before);
     // The webhook is ours all the same.
+    let metrics = TextEncoder::new().encode_to_string(&replica.registry.gather()).unwrap();
+    for (registration, ours) in [("external_metrics", 0), ("webhook", 1)] {
+        let line = format!("millrace_serving_registered{{registration=\"{registration}\"}} {ours}");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
     assert!(!cluster.webhook_bundle().is_empty());
     let name = &cluster.webhooks()["webhooks"][0]["name"];
     assert_eq!(name, "validating.millrace.io");

@@ -3,11 +3,14 @@
 use std::time::Instant;
 
 use millrace_connect::store::CheckpointStore;
-use millrace_connect::{Connector, Consumer, Producer};
+use millrace_connect::{Connector, Consumer, Partition, Producer};
 
 use super::Worker;
 use crate::commit::Acknowledged;
 use crate::status::{self, Committed};
+
+/// Commits after which records of internal topics are deleted.
+const DELETE_EVERY: u32 = 16;
 
 impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     pub(super) fn acknowledge(&mut self, acknowledged: Acknowledged) {
@@ -19,6 +22,10 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         self.last_commit = Some(acknowledged.at);
         self.status.well();
         let committed_at = Some(status::now());
+        self.commits = self.commits.wrapping_add(1);
+        if self.commits.is_multiple_of(DELETE_EVERY) {
+            self.delete_read(&acknowledged);
+        }
         let keep = self.program.plan().checkpoint_retain;
         for (partition, offset, reference) in acknowledged.positions {
             let Some(task) = self.tasks.get_mut(&partition) else {
@@ -32,6 +39,19 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             {
                 tracing::warn!(%error, "old checkpoints stay");
             }
+        }
+    }
+
+    /// Internal topics are read by this pipeline alone: what is committed is not needed any more.
+    fn delete_read(&self, acknowledged: &Acknowledged) {
+        let is_internal = |partition: &Partition| self.program.plan().stage_reading(partition.topic) > 0;
+        let positions = acknowledged
+            .positions
+            .iter()
+            .map(|(partition, offset, _)| (*partition, *offset));
+        let read: Vec<_> = positions.filter(|(partition, _)| is_internal(partition)).collect();
+        if !read.is_empty() {
+            self.connector.delete_before(&read);
         }
     }
 

@@ -7,10 +7,11 @@ use super::sink::SinkTopic;
 use super::transaction::is_fencing;
 use super::watchdog::pause;
 use super::{KafkaConsumer, KafkaMembership, KafkaProducer};
-use crate::{Connector, Error};
+use crate::{Connector, Error, Partition};
 use millrace_plan::{Connection, GroupId, TopicName};
 use rdkafka::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +39,12 @@ impl KafkaConnector {
             group,
             limits: Mutex::default(),
         }
+    }
+
+    /// The same, reading these topics too.
+    pub fn reading(mut self, more: impl IntoIterator<Item = TopicName>) -> Self {
+        self.sources.extend(more);
+        self
     }
 
     /// Identity of the cluster.
@@ -117,6 +124,20 @@ impl Connector for KafkaConnector {
     type Membership = KafkaMembership;
     type Consumer = KafkaConsumer;
     type Producer = KafkaProducer;
+
+    fn partitions(&self) -> Result<Vec<u32>, Error> {
+        self.source_partitions()
+    }
+
+    fn delete_before(&self, offsets: &[(Partition, i64)]) {
+        let mut list = TopicPartitionList::new();
+        for (Partition { topic, number }, offset) in offsets {
+            let name = self.sources[usize::from(*topic)].as_str();
+            // An offset that librdkafka cannot hold is negative, which no position is.
+            let _ = list.add_partition_offset(name, *number, Offset::Offset(*offset));
+        }
+        self.delete_records(list);
+    }
 
     fn open_consumer(&self) -> Result<KafkaConsumer, Error> {
         self.source_partitions()?;

@@ -9,6 +9,7 @@ use super::watchdog::pause;
 use crate::Error;
 use futures::executor::block_on;
 use millrace_plan::{Topic, TopicName};
+use rdkafka::TopicPartitionList;
 use rdkafka::admin::{
     AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier, TopicReplication,
 };
@@ -137,6 +138,25 @@ impl KafkaConnector {
                 )));
             }
             pause(RETRY);
+        }
+    }
+
+    /// Deletes records in a thread of its own, so that nobody waits for it.
+    pub(super) fn delete_records(&self, offsets: TopicPartitionList) {
+        let admin = match self.admin() {
+            Ok(admin) => admin,
+            Err(error) => return tracing::warn!(%error, "records that were read stay"),
+        };
+        let options = AdminOptions::new().request_timeout(Some(self.settings.request_timeout));
+        let delete = move || match block_on(admin.delete_records(&offsets, &options)) {
+            Ok(_) => tracing::debug!("deleted records that were read"),
+            Err(error) => tracing::warn!(%error, "records that were read stay"),
+        };
+        if let Err(error) = std::thread::Builder::new()
+            .name("delete-records".to_owned())
+            .spawn(delete)
+        {
+            tracing::warn!(%error, "records that were read stay");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Both ends of one job's data path on a [`Broker`].
 
 use super::{Broker, MemoryConsumer, MemoryMembership, MemoryProducer};
-use crate::{Connector, Error};
+use crate::{Connector, Error, Partition};
 use millrace_plan::{GroupId, TopicName};
 
 /// Opens consumers and producers of one job.
@@ -23,6 +23,25 @@ impl Connector for MemoryConnector {
     type Membership = MemoryMembership;
     type Consumer = MemoryConsumer;
     type Producer = MemoryProducer;
+
+    fn partitions(&self) -> Result<Vec<u32>, Error> {
+        let count = |topic: &TopicName| {
+            let count = self.broker.partitions(topic.as_str());
+            count
+                .map(|count| count as u32)
+                .ok_or_else(|| Error::external(format!("topic {topic} does not exist")))
+        };
+        self.topics.iter().map(count).collect()
+    }
+
+    fn delete_before(&self, offsets: &[(Partition, i64)]) {
+        for (Partition { topic, number }, offset) in offsets {
+            // A topic that is gone has no records.
+            let _ = self
+                .broker
+                .truncate_before(self.topics[usize::from(*topic)].as_str(), *number, *offset);
+        }
+    }
 
     fn open_consumer(&self) -> Result<MemoryConsumer, Error> {
         let topics = self.topics.iter().map(ToString::to_string).collect();

@@ -1,4 +1,4 @@
-//! Sample standard deviation by Welford's method, merged by Chan's: no difference of large sums, so no lost digits.
+//! Standard deviation and variance, of samples and of populations, by Welford's method, merged by Chan's: no difference of large sums, so no lost digits.
 
 use arrow::array::Float64Builder;
 
@@ -7,8 +7,37 @@ use crate::aggregate::kernel::{Fold, State};
 use crate::aggregate::peak::TAME;
 use crate::state::codec::{self, CodecError, Reader};
 
-/// Deviations. NULL for fewer than two values; overflows where its parts would not be finite.
+/// Which measure of spread.
+#[derive(Clone, Copy)]
+pub(super) struct Spread {
+    /// Divides by one less than there are values, and is NULL for a single one.
+    sample: bool,
+    root: bool,
+}
+
+impl Spread {
+    pub(super) const STDDEV: Self = Self::new(true, true);
+    pub(super) const STDDEV_POP: Self = Self::new(false, true);
+    pub(super) const VARIANCE: Self = Self::new(true, false);
+    pub(super) const VARIANCE_POP: Self = Self::new(false, false);
+
+    const fn new(sample: bool, root: bool) -> Self {
+        Self { sample, root }
+    }
+
+    #[inline(always)]
+    fn of(self, Moments { count, squares, .. }: Moments) -> Option<f64> {
+        let divisor = count.saturating_sub(u64::from(self.sample));
+        (divisor > 0).then(|| {
+            let variance = squares / divisor as f64;
+            if self.root { variance.sqrt() } else { variance }
+        })
+    }
+}
+
+/// Deviations. Overflows where its parts would not be finite.
 pub(crate) struct Deviation {
+    spread: Spread,
     counts: Vec<u64>,
     means: Vec<f64>,
     /// Sums of the squared distances from the mean.
@@ -62,8 +91,9 @@ impl Moments {
 
 impl Deviation {
     /// Over decimals with so many digits after the point; 0 for other numbers.
-    pub(super) fn new(scale: u8) -> Self {
+    pub(super) fn new(scale: u8, spread: Spread) -> Self {
         Self {
+            spread,
             counts: Vec::new(),
             means: Vec::new(),
             squares: Vec::new(),
@@ -137,14 +167,13 @@ impl State for Deviation {
 
     #[inline(always)]
     fn emit(&self, group: usize, out: &mut Float64Builder) {
-        let Moments { count, squares, .. } = self.of(group);
-        out.append_option((count > 1).then(|| (squares / (count - 1) as f64).sqrt()));
+        out.append_option(self.spread.of(self.of(group)));
     }
 
     fn merge(&mut self, into: usize, other: &Self, from: usize) -> bool {
         let merged = self.of(into).merged(other.of(from));
         if merged.is_finite() {
-            self.tame = false;
+            self.tame &= other.tame && self.counts[into] == 0;
             self.put(into, merged);
         }
         merged.is_finite()

@@ -7,7 +7,7 @@ use arrow::buffer::NullBuffer;
 
 use crate::aggregate::Peak;
 use crate::state::codec::{CodecError, Reader};
-use crate::state::{Built, ColumnBuilder, Rows};
+use crate::state::{Built, ColumnBuilder, Item, Rows, View};
 
 /// Values by group number.
 pub(super) trait State {
@@ -18,7 +18,8 @@ pub(super) trait State {
     fn grow(&mut self, groups: usize);
     /// Appends the result of one group.
     fn emit(&self, group: usize, out: &mut Self::Builder);
-    /// Folds a group of `other` into one of these; false, and nothing changed, if it would overflow.
+    /// Folds a group of `other` into one of these; false, and nothing changed, if it would overflow. Into a group
+    /// that has seen nothing it is a copy, bit for bit.
     fn merge(&mut self, into: usize, other: &Self, from: usize) -> bool;
     fn clear(&mut self);
     fn bytes(&self) -> usize;
@@ -105,6 +106,58 @@ impl<'a> Source for &'a StringArray {
 
     fn nulls(&self) -> Option<&NullBuffer> {
         Array::nulls(*self)
+    }
+}
+
+/// Values of any type.
+impl<'a> Source for View<'a> {
+    type Value = Item<'a>;
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> Item<'a> {
+        self.item(row)
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.nulls
+    }
+}
+
+/// Values with the event times of their rows.
+pub(super) struct Timed<'a> {
+    pub(super) values: View<'a>,
+    pub(super) times: &'a [i64],
+}
+
+impl<'a> Source for Timed<'a> {
+    type Value = (Item<'a>, i64);
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> (Item<'a>, i64) {
+        (self.values.item(row), self.times[row])
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.values.nulls
+    }
+}
+
+/// Values with what they are ordered by, which is null only where the value is.
+pub(super) struct Ranked<'a> {
+    pub(super) values: View<'a>,
+    pub(super) by: View<'a>,
+}
+
+impl<'a> Source for Ranked<'a> {
+    type Value = (Item<'a>, Item<'a>);
+
+    #[inline(always)]
+    fn value(&self, row: usize) -> (Item<'a>, Item<'a>) {
+        (self.values.item(row), self.by.item(row))
+    }
+
+    fn nulls(&self) -> Option<&NullBuffer> {
+        self.values.nulls
     }
 }
 

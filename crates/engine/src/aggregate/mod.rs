@@ -1,5 +1,5 @@
-//! Aggregates over dense group numbers: each keeps its values in arrays by group and takes whole columns in. No hash
-//! tables and no keys here.
+//! Aggregates over dense group numbers: each keeps its values in arrays by group and takes whole columns in. No group
+//! keys here.
 //!
 //! Two ways in. The quick one: [`Accumulator::has_room`] says from the magnitudes of a batch that nothing can overflow,
 //! then [`Accumulator::fold`] takes it. The careful one, row by row: [`Accumulator::fits`], and only if all aggregates
@@ -11,243 +11,163 @@ mod count;
 
 mod deviation;
 
+mod distinct;
+
 mod extremes;
+
+mod first_last;
+
+mod hyper_log_log;
 
 mod kernel;
 
+mod list;
+
 mod peak;
+
+mod plain;
+
+mod quantile;
 
 mod sum;
 
+mod top;
+
+mod xxh64;
+
 use std::ops::Range;
 
-use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
-use millrace_plan::{Aggregate, AggregateFunction, FieldType};
+use millrace_plan::{Aggregate, AggregateFunction};
 
-use crate::aggregate::average::{DecimalMean, DoubleMean, WholeMean};
-use crate::aggregate::count::Count;
-use crate::aggregate::deviation::Deviation;
-use crate::aggregate::extremes::{Extreme, ExtremeFlag, ExtremeText};
-use crate::aggregate::kernel::{Presence, Slice, State, fits, fold, fold_and_emit};
+use crate::aggregate::distinct::Distinct;
 pub(crate) use crate::aggregate::peak::Peak;
-use crate::aggregate::sum::{DoubleSum, ExactSum};
+use crate::aggregate::plain::Plain;
 use crate::state::codec::{CodecError, Reader};
-use crate::state::{ColumnBuilder, Rows, Values, View};
+use crate::state::{ColumnBuilder, Rows, View};
+
+/// What an aggregate reads of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Argument<'a> {
+    /// What it is computed over. Null where a row takes no part, for whatever reason.
+    pub(crate) values: View<'a>,
+    /// What it is ordered by, never null where `values` is not; for others the same as `values`.
+    pub(crate) by: View<'a>,
+    /// Event times of the rows.
+    pub(crate) times: &'a [i64],
+}
 
 /// One aggregate's values for all groups.
-pub(crate) enum Accumulator {
-    Count(Count),
-    SumInt64(ExactSum<i64>),
-    SumFloat64(DoubleSum),
-    SumDecimal(ExactSum<i128>),
-    ExtremeBoolean(ExtremeFlag),
-    ExtremeInt64(Extreme<Int64Type>),
-    ExtremeFloat64(Extreme<Float64Type>),
-    ExtremeDecimal(Extreme<Decimal128Type>),
-    ExtremeString(ExtremeText),
-    ExtremeTimestamp(Extreme<TimestampMillisecondType>),
-    MeanInt64(WholeMean),
-    MeanFloat64(DoubleMean),
-    MeanDecimal(DecimalMean),
-    Deviation(Deviation),
-}
-
-/// Evaluates `$body` with the typed state.
-macro_rules! with_state {
-    ($accumulator:expr, $state:ident => $body:expr) => {
-        match $accumulator {
-            Accumulator::Count($state) => $body,
-            Accumulator::SumInt64($state) => $body,
-            Accumulator::SumFloat64($state) => $body,
-            Accumulator::SumDecimal($state) => $body,
-            Accumulator::ExtremeBoolean($state) => $body,
-            Accumulator::ExtremeInt64($state) => $body,
-            Accumulator::ExtremeFloat64($state) => $body,
-            Accumulator::ExtremeDecimal($state) => $body,
-            Accumulator::ExtremeString($state) => $body,
-            Accumulator::ExtremeTimestamp($state) => $body,
-            Accumulator::MeanInt64($state) => $body,
-            Accumulator::MeanFloat64($state) => $body,
-            Accumulator::MeanDecimal($state) => $body,
-            Accumulator::Deviation($state) => $body,
-        }
-    };
-}
-
-/// Evaluates `$body` with the typed state and the typed argument.
-macro_rules! with_argument {
-    ($accumulator:expr, $view:expr, ($state:ident, $source:ident) => $body:expr) => {{
-        let nulls = $view.nulls;
-        macro_rules! slice {
-            ($values:expr, $typed:expr) => {{
-                let ($state, $source) = (
-                    $typed,
-                    &Slice {
-                        values: $values,
-                        nulls,
-                    },
-                );
-                $body
-            }};
-        }
-        match ($accumulator, $view.values) {
-            (Accumulator::Count($state), _) => {
-                let $source = &Presence { nulls };
-                $body
-            }
-            (Accumulator::SumInt64(state), Values::Whole(values)) => slice!(values, state),
-            (Accumulator::SumFloat64(state), Values::Double(values)) => slice!(values, state),
-            (Accumulator::SumDecimal(state), Values::Decimal(values)) => slice!(values, state),
-            (Accumulator::ExtremeBoolean($state), Values::Boolean(values)) => {
-                let $source = &values;
-                $body
-            }
-            (Accumulator::ExtremeInt64(state), Values::Whole(values)) => slice!(values, state),
-            (Accumulator::ExtremeFloat64(state), Values::Double(values)) => slice!(values, state),
-            (Accumulator::ExtremeDecimal(state), Values::Decimal(values)) => slice!(values, state),
-            (Accumulator::ExtremeString($state), Values::Text(values)) => {
-                let $source = &values;
-                $body
-            }
-            (Accumulator::ExtremeTimestamp(state), Values::Whole(values)) => slice!(values, state),
-            (Accumulator::MeanInt64(state), Values::Whole(values)) => slice!(values, state),
-            (Accumulator::MeanFloat64(state), Values::Double(values)) => slice!(values, state),
-            (Accumulator::MeanDecimal(state), Values::Decimal(values)) => slice!(values, state),
-            (Accumulator::Deviation(state), Values::Whole(values)) => slice!(values, state),
-            (Accumulator::Deviation(state), Values::Double(values)) => slice!(values, state),
-            (Accumulator::Deviation(state), Values::Decimal(values)) => slice!(values, state),
-            _ => unreachable!("the plan types the arguments of aggregates"),
-        }
-    }};
+pub(crate) struct Accumulator {
+    plain: Plain,
+    /// Lets the first of several equal values through.
+    distinct: Option<Distinct>,
 }
 
 impl Accumulator {
     /// Without groups.
     pub(crate) fn new(aggregate: &Aggregate) -> Self {
-        let argument = aggregate.argument.as_ref().map(|argument| &argument.field_type);
-        let scale = if let Some(FieldType::Decimal { scale, .. }) = argument {
-            *scale
-        } else {
-            0
-        };
-        let largest = aggregate.function == AggregateFunction::Max;
-        match (aggregate.function, argument) {
-            (AggregateFunction::Count, _) => Self::Count(Count::default()),
-            (AggregateFunction::Sum, Some(FieldType::Int64)) => Self::SumInt64(ExactSum::default()),
-            (AggregateFunction::Sum, Some(FieldType::Float64)) => Self::SumFloat64(DoubleSum::default()),
-            (AggregateFunction::Sum, Some(FieldType::Decimal { .. })) => Self::SumDecimal(ExactSum::default()),
-            (AggregateFunction::Avg, Some(FieldType::Int64)) => Self::MeanInt64(WholeMean::default()),
-            (AggregateFunction::Avg, Some(FieldType::Float64)) => Self::MeanFloat64(DoubleMean::default()),
-            (AggregateFunction::Avg, Some(FieldType::Decimal { .. })) => Self::MeanDecimal(DecimalMean::new(scale)),
-            (AggregateFunction::Stddev, Some(FieldType::Int64 | FieldType::Float64 | FieldType::Decimal { .. })) => {
-                Self::Deviation(Deviation::new(scale))
-            }
-            (AggregateFunction::Min | AggregateFunction::Max, Some(argument)) => Self::extreme(argument, largest),
-            _ => unreachable!("the plan refuses other arguments"),
-        }
-    }
-
-    fn extreme(argument: &FieldType, largest: bool) -> Self {
-        match argument {
-            FieldType::Boolean => Self::ExtremeBoolean(ExtremeFlag::new(largest)),
-            FieldType::Int64 => Self::ExtremeInt64(Extreme::new(largest)),
-            FieldType::Float64 => Self::ExtremeFloat64(Extreme::new(largest)),
-            FieldType::Decimal { .. } => Self::ExtremeDecimal(Extreme::new(largest)),
-            FieldType::String => Self::ExtremeString(ExtremeText::new(largest)),
-            FieldType::Timestamp => Self::ExtremeTimestamp(Extreme::new(largest)),
-            FieldType::Array(_) => unreachable!("the plan refuses lists as arguments"),
+        let distinct = aggregate.distinct || aggregate.function == AggregateFunction::CountDistinct;
+        Self {
+            plain: Plain::new(aggregate),
+            distinct: distinct.then(|| Distinct::new(aggregate)),
         }
     }
 
     /// Whether `rows` values of at most this magnitude can be folded in, whatever they are, so that even `panes`
     /// accumulators that each have said so can be merged in any order. False: ask for each row.
     pub(crate) fn has_room(&mut self, peak: Peak, rows: usize, panes: usize) -> bool {
-        with_state!(self, state => state.has_room(peak, rows, panes))
+        let room = |distinct: &mut Distinct| distinct.has_room(peak, rows);
+        self.plain.has_room(peak, rows, panes) && self.distinct.as_mut().is_none_or(room)
     }
 
     /// Whether the value of a row can be folded into a group. None: into a group that does not exist yet.
-    pub(crate) fn fits(&mut self, argument: View<'_>, row: usize, group: Option<u32>) -> bool {
-        with_argument!(self, argument, (state, source) => fits(state, source, row, group))
+    pub(crate) fn fits(&mut self, argument: Argument<'_>, row: usize, group: Option<u32>) -> bool {
+        let known = match &mut self.distinct {
+            None => false,
+            Some(distinct) => distinct.knows(argument.values, row, group),
+        };
+        known || self.plain.fits(argument, row, group)
     }
 
     /// Makes groups up to this number. A new group has seen no value.
     pub(crate) fn grow(&mut self, groups: usize) {
-        with_state!(self, state => state.grow(groups));
+        self.plain.grow(groups);
+        if let Some(distinct) = &mut self.distinct {
+            distinct.grow(groups);
+        }
     }
 
     /// Takes the rows' values into their groups. NULL leaves a group as it is.
-    pub(crate) fn fold(&mut self, argument: View<'_>, rows: Rows<'_>) {
-        with_argument!(self, argument, (state, source) => fold(state, source, rows));
+    pub(crate) fn fold(&mut self, argument: Argument<'_>, rows: Rows<'_>) {
+        match &mut self.distinct {
+            None => self.plain.fold(argument, rows),
+            Some(distinct) => self.plain.fold(argument, distinct.new_rows(argument.values, rows)),
+        }
     }
 
     /// The same, appending the group's result after each row.
-    pub(crate) fn fold_and_emit(&mut self, argument: View<'_>, rows: Rows<'_>, out: &mut ColumnBuilder) {
-        with_argument!(self, argument, (state, source) => fold_and_emit(state, source, rows, out));
+    pub(crate) fn fold_and_emit(&mut self, argument: Argument<'_>, rows: Rows<'_>, out: &mut ColumnBuilder) {
+        match &mut self.distinct {
+            None => self.plain.fold_and_emit(argument, rows, out),
+            Some(distinct) => rows.each(|row, group| {
+                let one = Rows {
+                    rows: Some(&[row as u32]),
+                    groups: &[group as u32],
+                };
+                self.plain.fold(argument, distinct.new_rows(argument.values, one));
+                self.plain.append(group..group + 1, out);
+            }),
+        }
     }
 
     /// Appends the results of these groups.
     pub(crate) fn append(&self, groups: Range<usize>, out: &mut ColumnBuilder) {
-        with_state!(self, state => kernel::append(state, groups, out));
+        self.plain.append(groups, out);
     }
 
-    /// Folds the groups of `other` into these: its group `n` into `groups[n]`, as if all its rows came after all rows
-    /// here. Returns the first group of `other` that would overflow; groups before it are in, it and later ones not.
-    pub(crate) fn merge(&mut self, other: &Self, groups: &[u32]) -> Option<usize> {
-        let pairs = groups.iter().map(|group| *group as usize).zip(0..);
-        self.merge_pairs(other, pairs)
-    }
-
-    /// Folds the group `from` of `other` into the group `into`, which becomes equal to it if it has seen nothing. Returns
-    /// whether it fits; if not, nothing has changed.
-    pub(crate) fn merge_one(&mut self, into: usize, other: &Self, from: usize) -> bool {
-        self.merge_pairs(other, std::iter::once((into, from))).is_none()
-    }
-
-    fn merge_pairs(&mut self, other: &Self, pairs: impl Iterator<Item = (usize, usize)>) -> Option<usize> {
-        macro_rules! merge {
-            ($($variant:ident),*) => {
-                match (self, other) {
-                    $((Self::$variant(state), Self::$variant(other)) => kernel::merge(state, other, pairs),)*
-                    _ => unreachable!("only equal aggregates are merged"),
-                }
-            };
+    /// Folds groups of `other` into these: its group `from + n` into `groups[n]`, as if all its rows came after all rows
+    /// here. A group that has seen nothing becomes equal to what is folded into it. Returns the first `n` that would
+    /// overflow; groups before it are in, it and later ones not.
+    pub(crate) fn merge(&mut self, other: &Self, from: usize, groups: &[u32]) -> Option<usize> {
+        let pairs = groups.iter().map(|group| *group as usize).zip(from..);
+        match (&mut self.distinct, &other.distinct) {
+            (None, None) => self.plain.merge(&other.plain, pairs),
+            (Some(distinct), Some(other_distinct)) => {
+                let (there, mut pairs) = ((&other.plain, other_distinct), pairs);
+                pairs.position(|(into, from)| !distinct.merge(&mut self.plain, into, there, from))
+            }
+            _ => unreachable!("only equal aggregates are merged"),
         }
-        merge!(
-            Count,
-            SumInt64,
-            SumFloat64,
-            SumDecimal,
-            ExtremeBoolean,
-            ExtremeInt64,
-            ExtremeFloat64,
-            ExtremeDecimal,
-            ExtremeString,
-            ExtremeTimestamp,
-            MeanInt64,
-            MeanFloat64,
-            MeanDecimal,
-            Deviation
-        )
     }
 
     /// Forgets all groups, keeping the memory.
     pub(crate) fn clear(&mut self) {
-        with_state!(self, state => state.clear());
+        self.plain.clear();
+        if let Some(distinct) = &mut self.distinct {
+            distinct.clear();
+        }
     }
 
     /// Estimated bytes of memory.
     pub(crate) fn bytes(&self) -> usize {
-        with_state!(self, state => state.bytes())
+        self.plain.bytes() + self.distinct.as_ref().map_or(0, Distinct::bytes)
     }
 
     /// Writes the groups' values, not their number.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
-        with_state!(self, state => state.save(out));
+        self.plain.save(out);
+        if let Some(distinct) = &self.distinct {
+            distinct.save(out);
+        }
     }
 
     /// Reads what `save` wrote for this many groups of the same aggregate, in place of what is here.
     pub(crate) fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
-        with_state!(self, state => state.load(reader, groups))
+        self.plain.load(reader, groups)?;
+        match &mut self.distinct {
+            None => Ok(()),
+            Some(distinct) => distinct.load(reader, groups),
+        }
     }
 }
 

@@ -1,20 +1,32 @@
+mod estimates;
+
+mod values;
+
 use AggregateFunction::{Avg, Max, Min, Stddev, Sum};
+use arrow::array::ArrayRef;
 use proptest::prelude::*;
 
 use super::*;
 use crate::state::codec::Reader;
-use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, deviation, expected, values};
+use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, deviation, expected};
+
+fn argument<'a>(columns: &'a [Option<ArrayRef>], times: &'a [i64]) -> Argument<'a> {
+    let view = |column: &'a Option<ArrayRef>| column.as_ref().map_or(View::ROWS, View::of);
+    let values = view(&columns[0]);
+    Argument {
+        values,
+        by: columns.get(1).map_or(values, view),
+        times,
+    }
+}
 
 /// An aggregate over a field, with these rows in these groups.
 fn filled(aggregate: &Aggregate, rows: &[Row], groups: &[u32]) -> Accumulator {
     let mut accumulator = Accumulator::new(aggregate);
     accumulator.grow(groups.iter().max().map_or(0, |last| *last as usize + 1));
     let batch = testing::batch(&rows.iter().map(|row| (row.clone(), 0, 0)).collect::<Vec<_>>());
-    let argument = arguments(&batch, std::slice::from_ref(aggregate)).remove(0);
-    accumulator.fold(
-        argument.as_ref().map_or(View::ROWS, View::of),
-        Rows { rows: None, groups },
-    );
+    let columns = arguments(&batch, std::slice::from_ref(aggregate));
+    accumulator.fold(argument(&columns, &batch.times), Rows { rows: None, groups });
     accumulator
 }
 
@@ -26,17 +38,15 @@ fn one_group(aggregate: &Aggregate, rows: &[Row]) -> Accumulator {
 fn result(aggregate: &Aggregate, accumulator: &Accumulator, group: usize) -> Value {
     let mut out = ColumnBuilder::new(&aggregate.result, 1);
     accumulator.append(group..group + 1, &mut out);
-    values(&[out.finish()], 0).remove(0)
+    testing::values(&[out.finish()], 0).remove(0)
 }
 
 /// Whether a group that holds `rows` takes one more.
 fn takes(aggregate: &Aggregate, rows: &[Row], next: Row) -> bool {
     let batch = testing::batch(&[(next, 0, 0)]);
-    let argument = arguments(&batch, std::slice::from_ref(aggregate))
-        .remove(0)
-        .expect("it has a field");
+    let columns = arguments(&batch, std::slice::from_ref(aggregate));
     let group = (!rows.is_empty()).then_some(0);
-    one_group(aggregate, rows).fits(View::of(&argument), 0, group)
+    one_group(aggregate, rows).fits(argument(&columns, &batch.times), 0, group)
 }
 
 fn whole(whole: i64) -> Row {
@@ -166,7 +176,7 @@ fn a_merge_that_overflows_is_refused_and_leaves_no_trace() {
         };
         let (mut left, right) = (one_group(&sum, &[row]), one_group(&sum, &[opposite]));
         let before = result(&sum, &left, 0);
-        assert_eq!(left.merge(&right, &[0]), Some(0), "{}", sum.name);
+        assert_eq!(left.merge(&right, 0, &[0]), Some(0), "{}", sum.name);
         assert_eq!(result(&sum, &left, 0), before);
     }
 }
@@ -215,16 +225,15 @@ proptest! {
     #[test]
     fn merged_parts_give_the_whole(rows in rows(), cut in 0usize..40) {
         let (left, right) = rows.split_at(cut.min(rows.len()));
-        for aggregate in aggregates() {
-            let timed: Vec<_> = rows.iter().map(|row| (row.clone(), 0)).collect();
-            let at = aggregates().iter().position(|other| other.name == aggregate.name).expect("it is one of them");
-            let expected = expected(&timed).expect("nothing overflows").swap_remove(at);
+        let timed: Vec<_> = rows.iter().map(|row| (row.clone(), 0)).collect();
+        let expected = expected(&timed).expect("nothing overflows");
+        for (aggregate, expected) in aggregates().into_iter().zip(expected) {
             // Group 0 here, group 1 there, beside a group that stays empty.
             let mut merged = filled(&aggregate, left, &vec![0; left.len()]);
             merged.grow(2);
             let mut other = filled(&aggregate, right, &vec![1; right.len()]);
             other.grow(2);
-            prop_assert_eq!(merged.merge(&other, &[1, 0]), None);
+            prop_assert_eq!(merged.merge(&other, 0, &[1, 0]), None);
             prop_assert_eq!(result(&aggregate, &merged, 0), expected, "{}", &aggregate.name);
         }
     }
@@ -246,11 +255,11 @@ proptest! {
             let mut accumulator = Accumulator::new(&aggregate);
             if accumulator.load(&mut Reader::new(&bytes), 3).is_ok() {
                 let batch = testing::batch(&[(Row { whole: Some(1), ..Row::default() }, 0, 0)]);
-                let argument = arguments(&batch, std::slice::from_ref(&aggregate)).remove(0);
-                let view = argument.as_ref().map_or(View::ROWS, View::of);
-                accumulator.has_room(Peak::of(view), 1, 1);
-                if accumulator.fits(view, 0, Some(0)) {
-                    accumulator.fold(view, Rows { rows: None, groups: &[0] });
+                let columns = arguments(&batch, std::slice::from_ref(&aggregate));
+                let argument = argument(&columns, &batch.times);
+                accumulator.has_room(Peak::of(argument.values), 1, 1);
+                if accumulator.fits(argument, 0, Some(0)) {
+                    accumulator.fold(argument, Rows { rows: None, groups: &[0] });
                 }
                 result(&aggregate, &accumulator, 0);
             }

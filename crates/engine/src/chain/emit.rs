@@ -11,24 +11,44 @@ use crate::effects::{Bytes, Effects, Emit};
 pub(super) struct Emitter {
     /// None: values are the input's own bytes.
     encoder: Option<Encoder>,
+    /// What makes the key by which rows go on to the next stage.
+    next: Option<KeyEncoder>,
     /// For each operator whose rows get a record key of their own, what makes it.
     keys: Vec<Option<KeyEncoder>>,
 }
 
 impl Emitter {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, stage: usize) -> Self {
         let key = |operator: &Operator| {
             let keys = match &operator.kind {
                 OperatorKind::Group(group) => group.keys.len(),
                 OperatorKind::Window(window) => window.keys.len(),
-                OperatorKind::Filter(_) | OperatorKind::Map(_) | OperatorKind::FlatMap(_) => return None,
+                OperatorKind::Filter(_)
+                | OperatorKind::Map(_)
+                | OperatorKind::FlatMap(_)
+                | OperatorKind::Join(_)
+                | OperatorKind::Deduplicate(_)
+                | OperatorKind::Previous(_) => return None,
             };
             // An aggregate's output begins with its keys.
             Some(KeyEncoder::new(&operator.output, &(0..keys).collect::<Vec<_>>()))
         };
         let keys = plan.operators.iter().map(key).collect();
-        let encoder = (!plan.passes_bytes_through()).then(|| Encoder::json(plan.output()));
-        Self { encoder, keys }
+        let Some(cut) = plan.repartitions.get(stage) else {
+            let encoder = (!plan.passes_bytes_through()).then(|| Encoder::json(plan.output()));
+            return Self {
+                encoder,
+                next: None,
+                keys,
+            };
+        };
+        let fields = plan.fields_into(cut.before);
+        let next = plan.operators[cut.before].kind.keys().unwrap_or_default();
+        Self {
+            encoder: Some(Encoder::json(fields)),
+            next: Some(KeyEncoder::new(fields, next)),
+            keys,
+        }
     }
 
     /// Gives the rows that the operator at `position` made their record keys.
@@ -61,13 +81,16 @@ impl Emitter {
             }
             Some(encoder) => {
                 let bound = encoder.bind(&batch.columns);
+                let next = self.next.as_ref().map(|next| next.bind(&batch.columns));
+                let internal = next.is_some();
                 for row in 0..batch.len() {
                     let value = made(effects, |out| bound.write(row, out));
-                    let key = match &flow.keys {
-                        Some(keys) => keys[row],
-                        None => batch.origin(row).map_or(Bytes::Null, Bytes::Input),
+                    let key = match (&next, &flow.keys) {
+                        (Some(next), _) => made(effects, |out| next.write(row, out)),
+                        (None, Some(keys)) => keys[row],
+                        (None, None) => batch.origin(row).map_or(Bytes::Null, Bytes::Input),
                     };
-                    let headers_of = if flow.keys.is_some() { None } else { batch.origin(row) };
+                    let headers_of = batch.origin(row).filter(|_| !internal && flow.keys.is_none());
                     effects.emits.push(Emit {
                         key,
                         value,

@@ -10,6 +10,7 @@ use crate::operators::Picked;
 use crate::operators::flat_map::Flattened;
 
 /// Rows and their record keys.
+#[derive(Clone)]
 pub(super) struct Flow {
     pub(super) batch: Batch,
     /// For each row its record key; None while rows keep the key of the record that they were made from.

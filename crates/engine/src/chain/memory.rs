@@ -5,10 +5,16 @@ use std::sync::Arc;
 use millrace_plan::{LostState, OperatorState};
 
 use super::Chain;
+use super::time::Time;
 use crate::checkpoint::Section;
+use crate::note::Merged;
 use crate::operators::{Keyed, StateSize};
 use crate::state::codec::Reader;
 use crate::state::saved_shape;
+
+/// Names of the section that holds what a stage was told of event time; no operator can have the first.
+const STAGE: &str = "(stage)";
+const WATERMARKS: &str = "watermarks";
 
 impl Chain {
     /// How much is remembered.
@@ -21,9 +27,12 @@ impl Chain {
         })
     }
 
-    /// What a checkpoint must hold of event time.
+    /// What a checkpoint must hold of event time. A stage behind another holds what it was told, in a section.
     pub fn newest_event_time(&self) -> Option<i64> {
-        self.watermark.newest()
+        match &self.time {
+            Time::Own(watermark) => watermark.newest(),
+            Time::Told(_) => None,
+        }
     }
 
     /// What a checkpoint must hold of each operator that remembers something.
@@ -38,7 +47,19 @@ impl Chain {
                 bytes,
             })
         };
-        operators.zip(&self.states).filter_map(section).collect()
+        let told = match &self.time {
+            Time::Own(_) => None,
+            Time::Told(merged) => {
+                let mut bytes = Vec::new();
+                merged.save(&mut bytes);
+                Some(Section {
+                    operator: STAGE.to_owned(),
+                    kind: WATERMARKS.to_owned(),
+                    bytes,
+                })
+            }
+        };
+        operators.zip(&self.states).filter_map(section).chain(told).collect()
     }
 
     /// Takes over what a checkpoint held, be it of this plan or of the one before it: event time, and the state of every
@@ -49,9 +70,17 @@ impl Chain {
     pub fn load(&mut self, newest_event_time: Option<i64>, sections: &[Section]) -> Result<Vec<LostState>, String> {
         let program = Arc::clone(&self.program);
         let plan = program.plan();
-        self.watermark.restore(newest_event_time);
+        if let Time::Own(watermark) = &mut self.time {
+            watermark.restore(newest_event_time);
+        }
         let mut dropped = Vec::new();
         for section in sections {
+            if section.kind == WATERMARKS {
+                if let Time::Told(merged) = &mut self.time {
+                    *merged = Merged::load(&section.bytes).map_err(|why| format!("watermarks: {why}"))?;
+                }
+                continue;
+            }
             let unreadable = |why| format!("state of operator `{}`: {why}", section.operator);
             match plan.has_no_use_for(&meaning(section).map_err(unreadable)?) {
                 None => self.load_section(section).map_err(unreadable)?,
@@ -74,7 +103,7 @@ impl Chain {
         let position = operators.position(|operator| operator.name.as_str() == section.operator);
         match position.map(|position| &mut self.states[position]) {
             Some(Some(state)) => state.load(&section.bytes),
-            Some(None) | None => Err("the operator remembers nothing".to_owned()),
+            Some(None) | None => Err("the operator no longer reads this topic".to_owned()),
         }
     }
 }

@@ -1,15 +1,22 @@
 //! A plan with its expressions compiled: made once, shared by the chains of all partitions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
-use millrace_plan::{Aggregate, Explode, Fields, FlatMap, Group, OperatorKind, Plan, Window};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::{is_null, not, nullif};
+use millrace_plan::{
+    Aggregate, Deduplicate, Explode, Expression, Fields, FlatMap, Group, OperatorKind, Plan, Previous, Window,
+};
 
 use crate::chain::flow::Flow;
-use crate::expr::Computed;
+use crate::expr::{Computed, Failure, is_true};
+use crate::operators::deduplicate::DeduplicateOperator;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
+use crate::operators::join::TableJoin;
 use crate::operators::map::Map;
+use crate::operators::previous::PreviousOperator;
 use crate::operators::{Fallen, Keyed, Survivors, window};
 
 /// A plan ready to run.
@@ -28,22 +35,43 @@ pub(super) enum Step {
     Split { outputs: Vec<Output>, output: Fields },
     Group { spec: Group, arguments: Arguments },
     Window { spec: Window, arguments: Arguments },
+    Join(TableJoin),
+    Deduplicate(Deduplicate),
+    Previous(Previous),
 }
 
-/// The compiled arguments of aggregates; None counts rows.
+/// The bytes of a plan's tables, by the position of the operator that joins each ([`Plan::tables`]).
+pub type Tables = BTreeMap<usize, Vec<u8>>;
+
+/// The compiled arguments of aggregates.
 #[derive(Debug)]
-pub(super) struct Arguments(Vec<Option<Computed>>);
+pub(super) struct Arguments(Vec<Argument>);
+
+/// Those of one aggregate.
+#[derive(Debug)]
+struct Argument {
+    /// None counts rows.
+    values: Option<Computed>,
+    by: Option<Computed>,
+    predicate: Option<Computed>,
+}
 
 impl Program {
-    /// Compiles all expressions. Fails only where plan and engine disagree, which is a bug.
+    /// Compiles all expressions of a plan without tables. Fails only where plan and engine disagree, which is a bug.
     pub fn compile(plan: Arc<Plan>) -> Result<Self, String> {
-        let step = |position: usize| compile_step(&plan, position);
+        Self::with_tables(plan, &Tables::new())
+    }
+
+    /// Compiles all expressions and reads all tables. Besides bugs it fails where a table is not what the plan says; the
+    /// error names its lines.
+    pub fn with_tables(plan: Arc<Plan>, tables: &Tables) -> Result<Self, String> {
+        let step = |position: usize| compile_step(&plan, position, tables);
         let steps = (0..plan.operators.len()).map(step).collect::<Result<_, _>>()?;
         Ok(Self { steps, plan })
     }
 }
 
-fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
+fn compile_step(plan: &Plan, position: usize, tables: &Tables) -> Result<Step, String> {
     let (input, output) = (plan.fields_into(position), plan.fields_out_of(position));
     Ok(match &plan.operators[position].kind {
         OperatorKind::Filter(filter) => Step::Filter(Computed::compile(&filter.predicate, input)?),
@@ -67,6 +95,15 @@ fn compile_step(plan: &Plan, position: usize) -> Result<Step, String> {
             spec: spec.clone(),
             arguments: Arguments::compile(&spec.aggregates, input)?,
         },
+        OperatorKind::Join(spec) => {
+            let name = &spec.table.name;
+            let bytes = tables
+                .get(&position)
+                .ok_or_else(|| format!("table {name} was not read"))?;
+            Step::Join(TableJoin::new(spec, output, bytes)?)
+        }
+        OperatorKind::Deduplicate(spec) => Step::Deduplicate(spec.clone()),
+        OperatorKind::Previous(spec) => Step::Previous(spec.clone()),
     })
 }
 
@@ -76,40 +113,83 @@ impl Step {
         match self {
             Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
             Self::Window { spec, .. } => Some(window::operator(spec, input, output)),
-            Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } => None,
+            Self::Deduplicate(spec) => Some(Box::new(DeduplicateOperator::new(spec, input))),
+            Self::Previous(spec) => Some(Box::new(PreviousOperator::new(spec, input, output))),
+            Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } | Self::Join(_) => None,
         }
     }
 }
 
 impl Arguments {
     fn compile(aggregates: &[Aggregate], input: &Fields) -> Result<Self, String> {
-        let compile = |aggregate: &Aggregate| {
-            aggregate
-                .argument
+        let computed = |expression: &Option<Expression>| {
+            let compiled = expression
                 .as_ref()
-                .map(|argument| Computed::compile(argument, input))
-                .transpose()
+                .map(|expression| Computed::compile(expression, input));
+            compiled.transpose()
+        };
+        let compile = |aggregate: &Aggregate| {
+            Ok(Argument {
+                values: computed(&aggregate.argument)?,
+                by: computed(&aggregate.by)?,
+                predicate: computed(&aggregate.predicate)?,
+            })
         };
         aggregates.iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Evaluates all arguments; rows on which one fails are reported and left out of everything returned.
+    /// Evaluates all arguments, for each aggregate what it is computed over and, if there is such, what it is ordered by;
+    /// rows on which one fails are reported and left out of everything returned.
     pub(super) fn evaluate(&self, flow: &Flow, fallen: &mut Vec<Fallen>) -> (Flow, Vec<Option<ArrayRef>>) {
-        let mut failures = Vec::new();
-        let mut evaluate = |argument: &Option<Computed>| {
-            let evaluated = argument.as_ref()?.evaluate(&flow.batch.columns);
-            failures.extend(evaluated.failures);
-            Some(evaluated.values)
-        };
-        let values: Vec<Option<ArrayRef>> = self.0.iter().map(&mut evaluate).collect();
+        let (mut failures, mut columns) = (Vec::new(), Vec::new());
+        for argument in &self.0 {
+            argument.evaluate(&flow.batch.columns, &mut failures, &mut columns);
+        }
         let survivors = Survivors::of(flow.batch.len(), failures, fallen);
-        let values = values
+        let columns = columns
             .iter()
-            .map(|values| values.as_ref().map(|values| survivors.column(values)))
+            .map(|values: &Option<ArrayRef>| values.as_ref().map(|values| survivors.column(values)))
             .collect();
         (
             flow.became(survivors.batch(flow.batch.clone()), survivors.mask()),
-            values,
+            columns,
         )
+    }
+}
+
+impl Argument {
+    /// Rows that take no part are null in the first column, and do not fail.
+    fn evaluate(&self, batch: &RecordBatch, failures: &mut Vec<Failure>, columns: &mut Vec<Option<ArrayRef>>) {
+        let predicate = self.predicate.as_ref().map(|predicate| {
+            let evaluated = predicate.evaluate(batch);
+            failures.extend(evaluated.failures);
+            evaluated.values
+        });
+        let takes_part = predicate.as_ref().map(is_true);
+        let mut evaluate = |computed: &Computed| {
+            let evaluated = computed.evaluate(batch);
+            let counts = |failure: &Failure| takes_part.as_ref().is_none_or(|mask| mask.value(failure.row));
+            failures.extend(evaluated.failures.into_iter().filter(counts));
+            evaluated.values
+        };
+        let by = self.by.as_ref().map(&mut evaluate);
+        let mut values = match &self.values {
+            Some(values) => Some(evaluate(values)),
+            // Of rows that are counted something must be null.
+            None => predicate,
+        };
+        let leave_out = |values: &mut Option<ArrayRef>, rows: BooleanArray| {
+            *values = values
+                .take()
+                .map(|values| nullif(&values, &rows).expect("both are as long as the batch"));
+        };
+        if let Some(mask) = &takes_part {
+            leave_out(&mut values, not(mask).expect("a mask can be turned round"));
+        }
+        if let Some(by) = &by {
+            leave_out(&mut values, is_null(by).expect("every column can be asked for nulls"));
+        }
+        columns.push(values);
+        columns.extend(by.map(Some));
     }
 }

@@ -15,13 +15,23 @@ pub(super) struct Rejecter {
 }
 
 impl Rejecter {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, stage: usize) -> Self {
         let mut splits = false;
+        let first = plan.operators_of(stage).start;
         let mut encoders = Vec::new();
         for (position, operator) in plan.operators.iter().enumerate() {
+            // What comes into a stage is a record of its own.
+            splits &= position != first;
             encoders.push(splits.then(|| Encoder::json(plan.fields_into(position))));
             // One record may make several rows, of which only some fail: the record itself must not be replayed.
-            splits |= !matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Map(_));
+            splits |= !matches!(
+                operator.kind,
+                OperatorKind::Filter(_)
+                    | OperatorKind::Map(_)
+                    | OperatorKind::Join(_)
+                    | OperatorKind::Deduplicate(_)
+                    | OperatorKind::Previous(_)
+            );
         }
         let texts = plan
             .operators

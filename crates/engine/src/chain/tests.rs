@@ -14,7 +14,23 @@ fn chain(operators: &str) -> Chain {
     Chain::new(program(operators))
 }
 
+fn chain_with(event_time: &str, operators: &str) -> Chain {
+    Chain::new(program_with(event_time, operators))
+}
+
 fn program(operators: &str) -> Arc<Program> {
+    program_with("{field: ts, maxOutOfOrderness: 5ms}", operators)
+}
+
+fn program_with(event_time: &str, operators: &str) -> Arc<Program> {
+    Arc::new(Program::compile(plan_with(event_time, operators)).unwrap())
+}
+
+fn plan(operators: &str) -> Arc<Plan> {
+    plan_with("{field: ts, maxOutOfOrderness: 5ms}", operators)
+}
+
+fn plan_with(event_time: &str, operators: &str) -> Arc<Plan> {
     let yaml = format!(
         "
 apiVersion: millrace.io/v1alpha1
@@ -30,14 +46,13 @@ spec:
       - {{name: ts, type: int64}}
       - {{name: list, type: array, nullable: true, items: {{type: int64}}}}
   key: [k]
-  eventTime: {{field: ts, maxOutOfOrderness: 5ms}}
+  eventTime: {event_time}
   operators: {operators}
   sinks: [{{name: out, kafka: {{topic: out}}}}]
 "
     );
     let object = yaml_serde::from_str(&yaml).unwrap();
-    let plan = millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap();
-    Arc::new(Program::compile(Arc::new(plan)).unwrap())
+    Arc::new(millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap())
 }
 
 /// What a step asked for, as text: `key=value@time` or `!reason/operator row: message`.
@@ -116,6 +131,33 @@ fn map_writes_fields_in_order_with_the_event_time() {
 }
 
 #[test]
+fn a_join_adds_a_tables_fields_and_leaves_key_and_record_as_they_were() {
+    let join = "{name: j, join: {table: {name: t, file: {path: t.csv}, schema: {fields: [{name: k, type: string}, \
+                {name: per, type: int64}]}, key: [k]}, on: [{field: k}]}}";
+    let plan = plan(&format!(
+        "[{join}, {{name: m, map: {{keep: [k, a], set: [{{field: share, expression: a / per}}]}}}}]"
+    ));
+    let tables = |csv: &str| Tables::from([(0, csv.as_bytes().to_vec())]);
+    let program = Program::with_tables(Arc::clone(&plan), &tables("per,k\n2,x\n0,y\n")).unwrap();
+    let out = step(
+        &mut Chain::new(Arc::new(program)),
+        &[
+            r#"{"k":"x","a":5,"ts":11}"#,
+            r#"{"k":"z","a":5,"ts":12}"#,
+            r#"{"k":"y","a":5,"ts":13}"#,
+        ],
+    );
+    let expected = [
+        r#"x={"k":"x","a":5,"share":2}@11"#,
+        "!dead expression-failed/Some(1) #2: division by zero in `a / per`",
+    ];
+    assert_eq!(out, expected);
+    let refused = Program::with_tables(Arc::clone(&plan), &tables("per,k\n2,x\n3,x\n")).unwrap_err();
+    assert_eq!(refused, "table t (file t.csv): line 3: has the key of line 2");
+    assert_eq!(Program::compile(plan).unwrap_err(), "table t was not read");
+}
+
+#[test]
 fn a_row_on_which_an_expression_fails_is_dead_and_the_others_are_not() {
     let mut chain =
         chain("[{name: m, map: {keep: [k], set: [{field: q, expression: 100 / a}, {field: d, expression: a + a}]}}]");
@@ -163,6 +205,107 @@ fn negating_the_smallest_integer_fails_instead_of_wrapping() {
     let mut chain = chain("[{name: m, map: {set: [{field: n, expression: -a}], keep: [k]}}]");
     let told = step(&mut chain, &[r#"{"k":"x","a":-9223372036854775808,"ts":1}"#]);
     assert!(told[0].contains("arithmetic overflow"), "{told:?}");
+}
+
+#[test]
+fn where_guards_an_aggregate_from_records_that_take_no_part() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [
+            {name: n, function: count, where: a <> 0},
+            {name: s, function: sum, expression: 100 / a, where: a <> 0},
+            {name: top, function: topN, expression: f, by: 100 / a, where: a <> 0, limit: 2}]}}]",
+    );
+    let values = [
+        r#"{"k":"x","a":50,"f":0.5,"ts":1}"#,
+        r#"{"k":"x","a":0,"f":1.5,"ts":2}"#,
+        r#"{"k":"x","f":2.5,"ts":3}"#,
+        r#"{"k":"x","a":10,"f":3.5,"ts":4}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@1"#,
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@2"#,
+            r#"x={"k":"x","n":1,"s":2,"top":[0.5]}@3"#,
+            r#"x={"k":"x","n":2,"s":12,"top":[3.5,0.5]}@4"#,
+        ]
+    );
+}
+
+#[test]
+fn a_record_on_which_a_where_or_an_order_fails_is_dead() {
+    for parameter in ["where: 1 / a > 0", "by: 1 / a"] {
+        let mut chain = chain(&format!(
+            "[{{name: g, groupBy: {{keys: [k], aggregates: [{{name: n, function: topN, limit: 1, expression: ts, {parameter}}}]}}}}]"
+        ));
+        let told = step(&mut chain, &[r#"{"k":"x","a":1,"ts":7}"#, r#"{"k":"x","a":0,"ts":8}"#]);
+        assert_eq!(told[0], r#"x={"k":"x","n":[7]}@7"#);
+        assert!(
+            told[1].starts_with("!dead expression-failed/Some(0) #1: division by zero in `ts`, `1 / a"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_list_beyond_its_limit_is_a_dead_letter_and_leaves_no_trace() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [
+            {name: n, function: count}, {name: all, function: collectList, expression: a, limit: 2}]}}]",
+    );
+    let values = [
+        r#"{"k":"x","a":1,"ts":1}"#,
+        r#"{"k":"x","a":2,"ts":1}"#,
+        r#"{"k":"x","a":3,"ts":1}"#,
+        r#"{"k":"x","ts":1}"#,
+        r#"{"k":"y","ts":1}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [
+            r#"x={"k":"x","n":1,"all":[1]}@1"#,
+            r#"x={"k":"x","n":2,"all":[1,2]}@1"#,
+            r#"x={"k":"x","n":3,"all":[1,2]}@1"#,
+            r#"y={"k":"y","n":1,"all":[]}@1"#,
+            "!dead aggregate-overflow/Some(0) #2: with this record `all` would have more than 2 values",
+        ]
+    );
+}
+
+#[test]
+fn arrays_that_an_aggregate_made_go_on_through_other_steps() {
+    let mut chain = chain(
+        "[{name: g, groupBy: {keys: [k], aggregates: [{name: all, function: collectList, expression: f, limit: 9}]}},
+          {name: e, flatMap: {explode: {field: all, as: one, position: at}}}, {name: f, filter: {where: one > 1.0}}]",
+    );
+    let values = [
+        r#"{"k":"x","f":0.5,"ts":1}"#,
+        r#"{"k":"x","f":1.5,"ts":2}"#,
+        r#"{"k":"x","ts":3}"#,
+    ];
+    assert_eq!(
+        step(&mut chain, &values),
+        [r#"x={"k":"x","at":1,"one":1.5}@2"#, r#"x={"k":"x","at":1,"one":1.5}@3"#]
+    );
+}
+
+#[test]
+fn arrays_that_came_in_are_results_where_no_step_takes_them_away() {
+    let mut chain = chain("[{name: m, map: {keep: [k, list]}}]");
+    let values = [r#"{"k":"x","list":[ 1, 2 ],"ts":1}"#, r#"{"k":"x","ts":2}"#];
+    assert_eq!(
+        step(&mut chain, &values),
+        [r#"x={"k":"x","list":[1,2]}@1"#, r#"x={"k":"x","list":null}@2"#]
+    );
+}
+
+#[test]
+fn a_negated_decimal_keeps_its_digits() {
+    let mut chain = chain("[{name: m, map: {set: [{field: n, expression: '-CAST(a AS DECIMAL(5, 2))'}], keep: [k]}}]");
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":999,"ts":1}"#]),
+        [r#"x={"k":"x","n":-999.00}@1"#]
+    );
 }
 
 #[test]
@@ -535,4 +678,83 @@ proptest! {
         };
         prop_assert_eq!(comparable(found), comparable(expected));
     }
+}
+
+#[test]
+fn what_passes_a_deduplicate_keeps_its_bytes_and_its_key() {
+    let mut chain =
+        chain("[{name: d, deduplicate: {keys: [k, a], within: 1m}}, {name: f, filter: {where: a IS NULL OR a > 0}}]");
+    let odd = r#"{ "a" : 2,"z":1,"ts":1,"k":"x" }"#;
+    let values = [odd, r#"{"k":"x","a":2,"ts":2}"#, r#"{"k":"y","a":2,"ts":3}"#];
+    assert_eq!(
+        step(&mut chain, &values),
+        [format!("x={odd}@7000"), format!("y={}@7002", values[2])]
+    );
+    assert_eq!(step(&mut chain, &[odd]), [""; 0]);
+}
+
+#[test]
+fn a_difference_to_the_record_before_is_a_map_behind_a_previous() {
+    let mut chain = chain(
+        "[{name: p, previous: {keys: [k], fields: [{field: a, as: before}]}},
+          {name: m, map: {keep: [k], set: [{field: d, expression: a - before}, {field: q, expression: 10 / a}]}}]",
+    );
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":5,"ts":1}"#, r#"{"k":"x","a":0,"ts":2}"#]),
+        [
+            r#"x={"k":"x","d":null,"q":2}@1"#,
+            "!dead expression-failed/Some(1) #1: division by zero in `a - before`, `10 / a`",
+        ]
+    );
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":2,"ts":3}"#]),
+        [r#"x={"k":"x","d":2,"q":5}@3"#],
+        "a record that fails behind it was here"
+    );
+}
+
+#[test]
+fn rows_that_a_window_makes_at_the_end_go_through_the_steps_behind() {
+    let mut chain = chain(
+        "[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}},
+          {name: p, previous: {keys: [k], fields: [{field: n, as: before}]}},
+          {name: d, deduplicate: {keys: [k], within: 10ms}},
+          {name: m, map: {keep: [k, n, before]}}]",
+    );
+    let values = [
+        r#"{"k":"x","ts":1}"#,
+        r#"{"k":"x","ts":2}"#,
+        r#"{"k":"y","ts":3}"#,
+        r#"{"k":"x","ts":12}"#,
+    ];
+    assert_eq!(step(&mut chain, &values), [""; 0]);
+    assert_eq!(
+        finish(&mut chain),
+        [
+            r#"x={"k":"x","n":2,"before":null}@9"#,
+            r#"y={"k":"y","n":1,"before":null}@9"#,
+            r#"x={"k":"x","n":1,"before":2}@19"#,
+        ]
+    );
+}
+
+#[test]
+fn only_a_clock_that_makes_rows_asks_for_a_commit() {
+    let mut chain = chain_with(
+        "{field: ts, closeAfterIdle: 1s}",
+        "[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]",
+    );
+    let mut effects = Effects::default();
+    chain.step(Input::Clock(1_000_000), &mut effects);
+    step(&mut chain, &[r#"{"k":"x","ts":1}"#]);
+    for (clock, changed) in [(1_000_999, false), (1_001_000, true), (1_002_000, false)] {
+        effects.clear();
+        chain.step(Input::Clock(clock), &mut effects);
+        assert_eq!(
+            (effects.changed, effects.emits.len()),
+            (changed, usize::from(changed)),
+            "at {clock}"
+        );
+    }
+    assert_eq!(chain.newest_event_time(), Some(2_001));
 }

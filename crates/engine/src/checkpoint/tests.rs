@@ -3,7 +3,7 @@ use millrace_plan::{AggregateFunction, Group};
 use super::*;
 use crate::operators::group::GroupOperator;
 use crate::operators::{Keyed, Now, window as windows};
-use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, values};
+use crate::state::testing::{self, Row, Value, aggregate, arguments, first_aggregates, values};
 
 /// Written once, by the first version; never to be written again.
 const V1: &[u8] = include_bytes!("../../tests/fixtures/checkpoint_v1.bin");
@@ -53,6 +53,7 @@ fn group() -> GroupOperator {
         &Group {
             keys: vec![0],
             aggregates,
+            ttl: None,
         },
         &testing::input(),
         &output,
@@ -60,7 +61,10 @@ fn group() -> GroupOperator {
 }
 
 fn window() -> Box<dyn Keyed> {
-    let spec = testing::window(1_000, 0, 10_000);
+    let spec = millrace_plan::Window {
+        aggregates: first_aggregates(),
+        ..testing::window(1_000, 0, 10_000)
+    };
     let output = testing::output(&spec.keys, testing::window_fields(), &spec.aggregates);
     windows::operator(&spec, &testing::input(), &output)
 }
@@ -79,7 +83,7 @@ fn of_operators() -> Checkpoint {
         watermark: 2_499,
         ..testing::NOW
     };
-    window.step(&batch, &arguments(&batch, &aggregates()), now, &mut faults);
+    window.step(&batch, &arguments(&batch, &first_aggregates()), now, &mut faults);
     assert_eq!(faults, []);
     let (mut group_bytes, mut window_bytes) = (Vec::new(), Vec::new());
     group.save(&mut group_bytes);

@@ -1,17 +1,25 @@
 //! The steps of a chain, one file per declared operator. Each takes a batch and returns a batch; rows that cannot go on
 //! are reported, never dropped in silence.
 
+pub(crate) mod deduplicate;
+
 pub(crate) mod filter;
 
 pub(crate) mod flat_map;
 
 pub(crate) mod group;
 
+pub(crate) mod join;
+
 pub(crate) mod map;
+
+pub(crate) mod previous;
 
 pub(crate) mod window;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
+
+use millrace_plan::TimeDomain;
 
 use crate::batch::Batch;
 use crate::expr::Failure;
@@ -20,9 +28,11 @@ use crate::expr::Failure;
 ///
 /// What it returns and whom it rejects must not depend on how the input is cut into batches.
 pub(crate) trait Keyed: Send {
-    /// Takes rows in, then lets time come as far as `now`. `arguments[i]` belongs to the aggregate `i`; None counts rows.
+    /// Takes rows in, then lets time come as far as `now`. `arguments` are the columns of the aggregates, as
+    /// [`Layout::inputs`](crate::state::Layout::inputs) takes them.
     /// Rows that it cannot take go to `faults` with their position in `batch`, in order, and leave no trace. Called with an
-    /// empty batch too, when only time has moved.
+    /// empty batch too, when only time has moved: what that changes is kept only if rows come out. Changes without any must
+    /// be such that they come about again, as it is with the removal of what nothing asks for any more.
     fn step(
         &mut self,
         batch: &Batch,
@@ -41,6 +51,10 @@ pub(crate) trait Keyed: Send {
     }
     /// How much is remembered.
     fn size(&self) -> StateSize;
+    /// Entries that were forgotten since the last call, their time being over.
+    fn take_expired(&mut self) -> u64 {
+        0
+    }
     /// Appends the state, its shape first ([`crate::state::save_shape`]). Equal histories give equal bytes.
     fn save(&self, out: &mut Vec<u8>);
     /// Replaces the state by a saved one. On an error, which says what does not fit, the state stays as it was.
@@ -52,8 +66,16 @@ pub(crate) enum Made {
     /// Rows of its own, which begin with the fields of the group key: that becomes their record key.
     Results(Batch),
     /// Rows of the input: they keep the record key that they have.
-    #[expect(dead_code, reason = "for steps that pass rows on")]
     Picked(Picked),
+}
+
+impl Made {
+    /// Whether there are no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Results(batch) | Self::Picked(Picked { batch, .. }) => batch.len() == 0,
+        }
+    }
 }
 
 /// Some rows of the input, maybe with more fields.
@@ -70,6 +92,25 @@ pub(crate) struct Now {
     pub(crate) watermark: i64,
     /// The wall clock as the chain was last told it ([`Input::Clock`](crate::Input::Clock)), milliseconds since the epoch.
     pub(crate) clock: i64,
+}
+
+impl Now {
+    /// How far `time` has come after the batch.
+    pub(crate) fn of(self, time: TimeDomain) -> i64 {
+        match time {
+            TimeDomain::Event => self.watermark,
+            TimeDomain::Processing => self.clock,
+        }
+    }
+
+    /// How far `time` has come for a row, and the instant that the row itself stands for.
+    #[inline]
+    pub(crate) fn at(self, time: TimeDomain, batch: &Batch, row: usize) -> (i64, i64) {
+        match time {
+            TimeDomain::Event => (batch.watermarks[row], batch.times[row]),
+            TimeDomain::Processing => (self.clock, self.clock),
+        }
+    }
 }
 
 /// Why a row was not taken.

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayBuilder, ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder, StringBuilder,
+    ArrayRef, BooleanBuilder, Decimal128Builder, Float64Builder, Int64Builder, ListArray, StringBuilder,
     TimestampMillisecondBuilder,
 };
-use millrace_plan::FieldType;
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{Field as ArrowField, FieldRef};
+use millrace_plan::{ArrayItem, FieldType, ItemKind};
 
-/// A builder for one scalar field type.
+use crate::state::Item;
+
+/// A builder for one field type: of scalars, or of lists of scalars.
 pub(crate) enum ColumnBuilder {
     Boolean(BooleanBuilder),
     Int64(Int64Builder),
@@ -16,10 +20,18 @@ pub(crate) enum ColumnBuilder {
     Decimal(Decimal128Builder),
     String(StringBuilder),
     Timestamp(TimestampMillisecondBuilder),
+    List(Box<ListColumn>),
 }
 
-/// An Arrow builder that a [`ColumnBuilder`] may hold.
-pub(crate) trait Built: ArrayBuilder + Sized {
+/// Lists under construction; none of them is null.
+pub(crate) struct ListColumn {
+    items: ColumnBuilder,
+    ends: Vec<i32>,
+    item: FieldRef,
+}
+
+/// A builder that a [`ColumnBuilder`] may hold.
+pub(crate) trait Built: Sized {
     /// The builder inside. The plan types results, so it is never another one.
     fn of(column: &mut ColumnBuilder) -> &mut Self;
 }
@@ -38,10 +50,17 @@ macro_rules! built {
 }
 
 built!(Boolean: BooleanBuilder, Int64: Int64Builder, Float64: Float64Builder, Decimal: Decimal128Builder,
-    String: StringBuilder, Timestamp: TimestampMillisecondBuilder);
+    String: StringBuilder, Timestamp: TimestampMillisecondBuilder, List: Box<ListColumn>);
+
+/// For states whose values are of any type.
+impl Built for ColumnBuilder {
+    fn of(column: &mut ColumnBuilder) -> &mut Self {
+        column
+    }
+}
 
 impl ColumnBuilder {
-    /// Room for `rows` values of a scalar type; keys and results are never lists.
+    /// Room for `rows` values; lists are of scalars.
     pub(crate) fn new(field_type: &FieldType, rows: usize) -> Self {
         match field_type {
             FieldType::Boolean => Self::Boolean(BooleanBuilder::with_capacity(rows)),
@@ -54,7 +73,7 @@ impl ColumnBuilder {
             ),
             FieldType::String => Self::String(StringBuilder::with_capacity(rows, rows * 8)),
             FieldType::Timestamp => Self::Timestamp(TimestampMillisecondBuilder::with_capacity(rows)),
-            FieldType::Array(_) => unreachable!("the plan refuses lists as keys and results of aggregates"),
+            FieldType::Array(item) => Self::List(Box::new(ListColumn::new(item))),
         }
     }
 
@@ -66,6 +85,20 @@ impl ColumnBuilder {
             Self::Decimal(builder) => builder.append_null(),
             Self::String(builder) => builder.append_null(),
             Self::Timestamp(builder) => builder.append_null(),
+            Self::List(_) => unreachable!("keys are no lists, and lists are never null"),
+        }
+    }
+
+    /// Appends a value of the builder's type.
+    pub(crate) fn append(&mut self, item: Item<'_>) {
+        match (self, item) {
+            (Self::Boolean(builder), Item::Boolean(value)) => builder.append_value(value),
+            (Self::Int64(builder), Item::Whole(value)) => builder.append_value(value),
+            (Self::Float64(builder), Item::Double(value)) => builder.append_value(value),
+            (Self::Decimal(builder), Item::Decimal(value)) => builder.append_value(value),
+            (Self::String(builder), Item::Text(value)) => builder.append_value(value),
+            (Self::Timestamp(builder), Item::Whole(value)) => builder.append_value(value),
+            _ => unreachable!("the plan types the results"),
         }
     }
 
@@ -77,6 +110,38 @@ impl ColumnBuilder {
             Self::Decimal(builder) => Arc::new(builder.finish()),
             Self::String(builder) => Arc::new(builder.finish()),
             Self::Timestamp(builder) => Arc::new(builder.finish()),
+            Self::List(builder) => Arc::new(builder.finish()),
         }
+    }
+}
+
+impl ListColumn {
+    fn new(item: &ArrayItem) -> Self {
+        let ItemKind::Scalar(scalar) = &item.kind else {
+            unreachable!("no aggregate makes lists of objects")
+        };
+        Self {
+            items: ColumnBuilder::new(scalar, 0),
+            ends: vec![0],
+            item: Arc::new(ArrowField::new("item", item.arrow(), item.nullable)),
+        }
+    }
+
+    /// Appends a list.
+    pub(crate) fn append<'a>(&mut self, items: impl Iterator<Item = Item<'a>>) {
+        let mut end = *self.ends.last().expect("it begins with a zero");
+        for item in items {
+            self.items.append(item);
+            end = end
+                .checked_add(1)
+                .expect("memory ends before two billion items of a batch");
+        }
+        self.ends.push(end);
+    }
+
+    fn finish(&mut self) -> ListArray {
+        let ends = std::mem::replace(&mut self.ends, vec![0]);
+        let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
+        ListArray::new(Arc::clone(&self.item), offsets, self.items.finish(), None)
     }
 }

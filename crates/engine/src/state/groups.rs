@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Window};
+use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Ttl, Window};
 
-use crate::aggregate::{Accumulator, Peak};
+use crate::aggregate::{Accumulator, Argument, Peak};
+use crate::batch::Batch;
 use crate::state::codec::{CodecError, Reader};
+use crate::state::expiring::Entries;
 use crate::state::keys::Keys;
-use crate::state::{ColumnBuilder, Rows, View, save_shape, saved_shape};
+use crate::state::{ColumnBuilder, Rows, View, save_shape, saved_shape_is};
 
 /// What the plan says about groups: made once per operator.
 pub(crate) struct Layout {
@@ -24,7 +26,7 @@ pub(crate) struct Layout {
 pub(crate) struct Inputs<'a> {
     pub(crate) keys: Vec<View<'a>>,
     /// One for each aggregate.
-    pub(super) arguments: Vec<View<'a>>,
+    pub(super) arguments: Vec<Argument<'a>>,
     pub(super) peaks: Vec<Peak>,
 }
 
@@ -46,14 +48,37 @@ impl Layout {
         }
     }
 
-    /// `arguments` are those of the aggregates, evaluated over `columns`; None for `count` of rows.
-    pub(crate) fn inputs<'a>(&self, columns: &'a RecordBatch, arguments: &'a [Option<ArrayRef>]) -> Inputs<'a> {
-        let keys = self.keys.iter().map(|key| View::of(columns.column(*key))).collect();
-        let view = |argument: &'a Option<ArrayRef>| argument.as_ref().map_or(View::ROWS, View::of);
-        let arguments: Vec<_> = arguments.iter().map(view).collect();
-        let peak = |(aggregate, view): (&Aggregate, &View<'_>)| match aggregate.function {
-            AggregateFunction::Sum | AggregateFunction::Avg | AggregateFunction::Stddev => Peak::of(*view),
-            AggregateFunction::Count | AggregateFunction::Min | AggregateFunction::Max => Peak::Unknown,
+    /// The same for groups that are kept for a time.
+    pub(crate) fn kept(mut self, ttl: Option<Ttl>) -> Self {
+        self.shape.extend(ttl.map(|ttl| ttl.shape()));
+        self
+    }
+
+    /// `arguments` are the columns that the aggregates read, evaluated over `batch`: for each aggregate its argument (None
+    /// for `count` of rows), and if it has one, what it is ordered by.
+    pub(crate) fn inputs<'a>(&self, batch: &'a Batch, arguments: &'a [Option<ArrayRef>]) -> Inputs<'a> {
+        let keys = self
+            .keys
+            .iter()
+            .map(|key| View::of(batch.columns.column(*key)))
+            .collect();
+        let mut columns = arguments.iter();
+        let mut view = || {
+            let column = columns.next().expect("every aggregate has its columns");
+            column.as_ref().map_or(View::ROWS, View::of)
+        };
+        let argument = |aggregate: &Aggregate| {
+            let values = view();
+            Argument {
+                values,
+                by: if aggregate.by.is_some() { view() } else { values },
+                times: &batch.times,
+            }
+        };
+        let arguments: Vec<_> = self.aggregates.iter().map(argument).collect();
+        let peak = |(aggregate, argument): (&Aggregate, &Argument<'_>)| match needs_peak(aggregate.function) {
+            true => Peak::of(argument.values),
+            false => Peak::Unknown,
         };
         let peaks = self.aggregates.iter().zip(&arguments).map(peak).collect();
         Inputs { keys, arguments, peaks }
@@ -89,8 +114,15 @@ impl Layout {
 
     /// Says that a row would have made this aggregate overflow.
     pub(crate) fn overflow(&self, aggregate: usize) -> String {
-        let Aggregate { name, result, .. } = &self.aggregates[aggregate];
-        format!("with this record `{name}` would leave the range of {result}")
+        let Aggregate {
+            name, result, function, ..
+        } = &self.aggregates[aggregate];
+        match function {
+            AggregateFunction::CollectList { limit } => {
+                format!("with this record `{name}` would have more than {limit} values")
+            }
+            _ => format!("with this record `{name}` would leave the range of {result}"),
+        }
     }
 
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
@@ -99,8 +131,36 @@ impl Layout {
 
     /// Reads a saved shape. Another than this one is an error that says what differs.
     pub(crate) fn check(&self, reader: &mut Reader<'_>) -> Result<(), String> {
-        let saved = saved_shape(reader).map_err(|error| error.to_string())?;
-        millrace_plan::difference(&self.shape, &saved).map_or(Ok(()), Err)
+        saved_shape_is(&self.shape, reader)
+    }
+}
+
+impl Inputs<'_> {
+    /// The key fields.
+    pub(crate) fn keys(&self) -> &[View<'_>] {
+        &self.keys
+    }
+}
+
+/// Whether the function's [`Accumulator::has_room`] asks how large values are.
+fn needs_peak(function: AggregateFunction) -> bool {
+    match function {
+        AggregateFunction::Sum
+        | AggregateFunction::Avg
+        | AggregateFunction::Stddev
+        | AggregateFunction::StddevPop
+        | AggregateFunction::Variance
+        | AggregateFunction::VariancePop
+        | AggregateFunction::ApproxPercentile(_) => true,
+        AggregateFunction::Count
+        | AggregateFunction::Min
+        | AggregateFunction::Max
+        | AggregateFunction::First
+        | AggregateFunction::Last
+        | AggregateFunction::CountDistinct
+        | AggregateFunction::ApproxCountDistinct
+        | AggregateFunction::CollectList { .. }
+        | AggregateFunction::Top { .. } => false,
     }
 }
 
@@ -170,10 +230,10 @@ impl Groups {
     /// Folds one group of `other` into the group of that key here. Returns the aggregate that would overflow; then those
     /// before it are folded in.
     pub(crate) fn merge_group(&mut self, other: &Self, group: usize) -> Result<(), usize> {
-        let into = self.adopt(other, group);
+        let into = self.adopt(other, group) as u32;
         let mut aggregates = self.accumulators.iter_mut().zip(&other.accumulators);
         let overflows =
-            |(accumulator, other): (&mut Accumulator, &Accumulator)| !accumulator.merge_one(into, other, group);
+            |(accumulator, other): (&mut Accumulator, &Accumulator)| accumulator.merge(other, group, &[into]).is_some();
         aggregates.position(overflows).map_or(Ok(()), Err)
     }
 
@@ -184,7 +244,7 @@ impl Groups {
         let mut aggregates = self.accumulators.iter_mut().zip(&other.accumulators);
         let overflows = |(accumulator, other): (&mut Accumulator, &Accumulator)| {
             accumulator.grow(count);
-            accumulator.merge(other, &groups).is_some()
+            accumulator.merge(other, 0, &groups).is_some()
         };
         aggregates.position(overflows).map_or(Ok(()), Err)
     }
@@ -204,10 +264,14 @@ impl Groups {
     /// Adds all `count` rows of a batch for which there is room, and appends the results after each.
     pub(crate) fn add_and_emit(&mut self, inputs: &Inputs<'_>, count: usize, results: &mut [ColumnBuilder]) {
         self.intern(inputs, 0..count);
-        let rows = Rows {
-            rows: None,
-            groups: &self.numbers,
-        };
+        let numbers = std::mem::take(&mut self.numbers);
+        self.add_all_and_emit(inputs, &numbers, results);
+        self.numbers = numbers;
+    }
+
+    /// The same for rows whose groups are known, and were made.
+    pub(crate) fn add_all_and_emit(&mut self, inputs: &Inputs<'_>, groups: &[u32], results: &mut [ColumnBuilder]) {
+        let rows = Rows { rows: None, groups };
         for ((accumulator, argument), out) in self.accumulators.iter_mut().zip(&inputs.arguments).zip(results) {
             accumulator.fold_and_emit(*argument, rows, out);
         }
@@ -215,6 +279,10 @@ impl Groups {
 
     fn intern(&mut self, inputs: &Inputs<'_>, rows: impl Iterator<Item = usize>) {
         self.keys.intern_all(&inputs.keys, rows, &mut self.numbers);
+        self.grow();
+    }
+
+    fn grow(&mut self) {
         let groups = self.keys.len();
         self.accumulators
             .iter_mut()
@@ -224,21 +292,29 @@ impl Groups {
     /// Adds one row and returns its group; or, having changed nothing, the aggregate that would overflow.
     pub(crate) fn add_row(&mut self, inputs: &Inputs<'_>, row: usize) -> Result<usize, usize> {
         let group = self.keys.find(&inputs.keys, row);
-        let mut aggregates = self.accumulators.iter_mut().zip(&inputs.arguments);
-        if let Some(full) = aggregates.position(|(accumulator, argument)| !accumulator.fits(*argument, row, group)) {
-            return Err(full);
-        }
+        self.check_room(inputs, row, group)?;
         let group = self.keys.intern(&inputs.keys, row);
-        let groups = self.keys.len();
+        self.grow();
+        self.add_row_to(inputs, row, group);
+        Ok(group as usize)
+    }
+
+    /// Whether a row can be added to a group, or to a new one; else the aggregate that would overflow.
+    pub(crate) fn check_room(&mut self, inputs: &Inputs<'_>, row: usize, group: Option<u32>) -> Result<(), usize> {
+        let mut aggregates = self.accumulators.iter_mut().zip(&inputs.arguments);
+        let full = aggregates.position(|(accumulator, argument)| !accumulator.fits(*argument, row, group));
+        full.map_or(Ok(()), Err)
+    }
+
+    /// Adds a row, for which there is room, to a group.
+    pub(crate) fn add_row_to(&mut self, inputs: &Inputs<'_>, row: usize, group: u32) {
         let rows = Rows {
             rows: Some(&[row as u32]),
             groups: &[group],
         };
         for (accumulator, argument) in self.accumulators.iter_mut().zip(&inputs.arguments) {
-            accumulator.grow(groups);
             accumulator.fold(*argument, rows);
         }
-        Ok(group as usize)
     }
 
     /// Appends the keys of these groups.
@@ -281,5 +357,44 @@ impl Groups {
             .iter_mut()
             .try_for_each(|accumulator| accumulator.load(reader, count))?;
         Ok(groups)
+    }
+}
+
+impl Entries for Groups {
+    type Layout = Layout;
+
+    fn new(layout: &Layout) -> Self {
+        Self::new(layout)
+    }
+
+    fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    fn keys_mut(&mut self) -> &mut Keys {
+        &mut self.keys
+    }
+
+    fn grow(&mut self) {
+        self.grow();
+    }
+
+    fn copy(&mut self, into: usize, other: &Self, from: usize) {
+        for (accumulator, other) in self.accumulators.iter_mut().zip(&other.accumulators) {
+            let full = accumulator.merge(other, from, &[into as u32]);
+            debug_assert_eq!(full, None, "what fits once fits twice");
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+
+    fn save(&self, out: &mut Vec<u8>) {
+        self.save(out);
+    }
+
+    fn load(layout: &Layout, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
+        Self::load(layout, reader)
     }
 }

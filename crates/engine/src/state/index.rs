@@ -115,6 +115,28 @@ impl Index {
         }
     }
 
+    /// Gives a key a new number, whether or not it has one. The old number's key means nothing from here on.
+    pub(super) fn renew(&mut self, key: Key<'_>) -> u32 {
+        let next = self.len() as u32;
+        if key == Key::Null {
+            self.null = Some(next);
+            self.store.push(key);
+            return next;
+        }
+        let (hash, store) = (hash(key), &self.store);
+        assert!(next != u32::MAX, "memory ends before four billion groups");
+        match self.table.entry(
+            spread(hash),
+            |entry| entry.is(hash, key, store),
+            |entry| spread(entry.hash),
+        ) {
+            Place::Occupied(mut entry) => entry.get_mut().number = next,
+            Place::Vacant(place) => drop(place.insert(Entry { hash, number: next })),
+        }
+        self.store.push(key);
+        next
+    }
+
     /// Forgets all keys, keeping the memory.
     pub(super) fn clear(&mut self) {
         self.table.clear();

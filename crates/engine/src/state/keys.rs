@@ -5,7 +5,8 @@
 
 use std::ops::Range;
 
-use millrace_plan::FieldType;
+use arrow::array::RecordBatch;
+use millrace_plan::{FieldType, Fields};
 
 use crate::state::codec::{self, CodecError, Fixed, Reader};
 use crate::state::index::{Index, Key};
@@ -20,12 +21,45 @@ pub(crate) struct Keys {
     scratch: Vec<u8>,
 }
 
+/// Some columns of an operator's input: those of its keys, or of values that it remembers.
+pub(crate) struct KeyColumns {
+    positions: Vec<usize>,
+    types: Vec<FieldType>,
+}
+
 /// How keys are stored.
 #[derive(Clone, Copy)]
 enum Form {
     Whole,
     Text,
     Row,
+}
+
+impl KeyColumns {
+    pub(crate) fn new(positions: &[usize], input: &Fields) -> Self {
+        let field_type = |position: &usize| input[*position].field_type.clone();
+        Self {
+            types: positions.iter().map(field_type).collect(),
+            positions: positions.to_vec(),
+        }
+    }
+
+    pub(crate) fn types(&self) -> Vec<FieldType> {
+        self.types.clone()
+    }
+
+    pub(crate) fn views<'a>(&self, columns: &'a RecordBatch) -> Vec<View<'a>> {
+        let view = |position: &usize| View::of(columns.column(*position));
+        self.positions.iter().map(view).collect()
+    }
+
+    /// Empty columns of the same types.
+    pub(crate) fn builders(&self, rows: usize) -> Vec<ColumnBuilder> {
+        self.types
+            .iter()
+            .map(|field_type| ColumnBuilder::new(field_type, rows))
+            .collect()
+    }
 }
 
 impl Keys {
@@ -65,9 +99,19 @@ impl Keys {
         self.index.intern(key_of(self.form, columns, row, &mut self.scratch))
     }
 
+    /// Makes a new group of a row's key, whether or not it has one. The old group's key means nothing from here on.
+    pub(crate) fn renew(&mut self, columns: &[View<'_>], row: usize) -> u32 {
+        self.index.renew(key_of(self.form, columns, row, &mut self.scratch))
+    }
+
     /// The group of a row, if there is one.
     pub(crate) fn find(&mut self, columns: &[View<'_>], row: usize) -> Option<u32> {
         self.index.find(key_of(self.form, columns, row, &mut self.scratch))
+    }
+
+    /// As [`Self::find`], for those who share the keys and bring the memory.
+    pub(crate) fn look_up(&self, columns: &[View<'_>], row: usize, scratch: &mut Vec<u8>) -> Option<u32> {
+        self.index.find(key_of(self.form, columns, row, scratch))
     }
 
     /// Makes groups of the keys that `other` has and this has not; returns the group here of each group there.
@@ -183,7 +227,8 @@ fn key_of<'a>(form: Form, columns: &[View<'a>], row: usize, scratch: &'a mut Vec
     }
 }
 
-fn encode(columns: &[View<'_>], row: usize, out: &mut Vec<u8>) {
+/// Replaces `out` by the values of a row.
+pub(crate) fn encode(columns: &[View<'_>], row: usize, out: &mut Vec<u8>) {
     out.clear();
     for column in columns {
         let null = column.is_null(row);
@@ -200,7 +245,8 @@ fn encode(columns: &[View<'_>], row: usize, out: &mut Vec<u8>) {
     }
 }
 
-fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), CodecError> {
+/// Appends the values of an encoded row.
+pub(crate) fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), CodecError> {
     let mut reader = Reader::new(row);
     for column in columns {
         if !reader.get::<bool>()? {
@@ -214,6 +260,7 @@ fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), CodecError> {
             ColumnBuilder::Decimal(builder) => builder.append_value(reader.get()?),
             ColumnBuilder::String(builder) => builder.append_value(reader.text()?),
             ColumnBuilder::Timestamp(builder) => builder.append_value(reader.get()?),
+            ColumnBuilder::List(_) => unreachable!("the plan refuses lists as keys"),
         }
     }
     reader.end()

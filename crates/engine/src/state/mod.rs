@@ -7,7 +7,13 @@ mod columns;
 
 mod groups;
 
+mod expiring;
+
+mod item;
+
 mod keys;
+
+mod members;
 
 mod shape;
 
@@ -20,9 +26,12 @@ mod view;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub(crate) use columns::{Built, ColumnBuilder};
+pub(crate) use columns::{Built, ColumnBuilder, ListColumn};
+pub(crate) use expiring::{Entries, Expiring};
 pub(crate) use groups::{Groups, Inputs, Layout};
-pub(crate) use keys::Keys;
+pub(crate) use item::{Item, Kept, width};
+pub(crate) use keys::{KeyColumns, Keys, decode as decode_row, encode as encode_row};
+pub(crate) use members::Members;
 pub(crate) use places::Places;
-pub(crate) use shape::{save_shape, saved_shape};
+pub(crate) use shape::{save_shape, saved_shape, saved_shape_is};
 pub(crate) use view::{Rows, Values, View};

@@ -61,7 +61,7 @@ impl Places {
     /// those before it folded in.
     pub(crate) fn merge(&mut self, into: usize, other: &Self, from: usize) -> Result<(), usize> {
         let mut aggregates = self.accumulators.iter_mut().zip(&other.accumulators);
-        let full = aggregates.position(|(accumulator, other)| !accumulator.merge_one(into, other, from));
+        let full = aggregates.position(|(accumulator, other)| accumulator.merge(other, from, &[into as u32]).is_some());
         full.map_or(Ok(()), Err)
     }
 

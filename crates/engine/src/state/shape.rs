@@ -15,3 +15,9 @@ pub(crate) fn saved_shape(reader: &mut Reader<'_>) -> Result<Vec<String>, CodecE
         .map(|_| reader.text().map(str::to_owned))
         .collect()
 }
+
+/// Reads a saved shape. Another than this one is an error that says what differs.
+pub(crate) fn saved_shape_is(shape: &[String], reader: &mut Reader<'_>) -> Result<(), String> {
+    let saved = saved_shape(reader).map_err(|error| error.to_string())?;
+    millrace_plan::difference(shape, &saved).map_or(Ok(()), Err)
+}

@@ -1,7 +1,9 @@
 //! One plan that uses every aggregate over every type, rows for it, and results that can be compared: for the tests of
 //! aggregates, groups, windows and checkpoints.
 
-use std::sync::Arc;
+mod model;
+
+use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
@@ -10,8 +12,11 @@ use arrow::array::{
 use arrow::datatypes::{Decimal128Type, Float64Type, Int64Type, TimestampMillisecondType};
 use datafusion_expr::col;
 use millrace_plan::{
-    Aggregate, AggregateFunction, Emit, Expression, Field, FieldType, Fields, Tumbling, Window, WindowKind, WindowTime,
+    Aggregate, AggregateFunction, ArrayItem, Emit, Expression, Field, FieldType, Fields, ItemKind, Percentile,
+    TimeDomain, Tumbling, Window, WindowKind,
 };
+
+use proptest::prelude::*;
 
 use crate::batch::Batch;
 use crate::operators::{Made, Now};
@@ -44,6 +49,7 @@ pub(crate) enum Value {
     Decimal(i128),
     Text(String),
     Timestamp(i64),
+    List(Vec<Value>),
 }
 
 /// Doubles may differ in the last digits, where a test adds up in another way.
@@ -57,6 +63,7 @@ impl PartialEq for Value {
             (Self::Double(found), Self::Near(value, within)) => (found - value).abs() <= *within,
             (Self::Decimal(left), Self::Decimal(right)) => left == right,
             (Self::Text(left), Self::Text(right)) => left == right,
+            (Self::List(left), Self::List(right)) => left == right,
             _ => false,
         }
     }
@@ -64,7 +71,12 @@ impl PartialEq for Value {
 
 /// The fields of a [`Row`].
 pub(crate) fn input() -> Fields {
-    Fields::new(vec![
+    static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields::new(fields()));
+    FIELDS.clone()
+}
+
+fn fields() -> Vec<Field> {
+    vec![
         Field::computed("name", FieldType::String, true),
         Field::computed("number", FieldType::Int64, false),
         Field::computed("whole", FieldType::Int64, true),
@@ -72,7 +84,7 @@ pub(crate) fn input() -> Fields {
         Field::computed("decimal", DECIMAL, true),
         Field::computed("flag", FieldType::Boolean, true),
         Field::computed("instant", FieldType::Timestamp, true),
-    ])
+    ]
 }
 
 /// An aggregate over a field of [`input`]; without a field it counts rows.
@@ -80,30 +92,66 @@ pub(crate) fn aggregate(function: AggregateFunction, field: &str) -> Aggregate {
     let input = input();
     let field_type = input.position(field).map(|at| input[at].field_type.clone());
     let result = match (function, &field_type) {
-        (AggregateFunction::Count, _) => FieldType::Int64,
+        (AggregateFunction::Count | AggregateFunction::CountDistinct | AggregateFunction::ApproxCountDistinct, _) => {
+            FieldType::Int64
+        }
+        (AggregateFunction::CollectList { .. } | AggregateFunction::Top { .. }, Some(item)) => {
+            FieldType::Array(Arc::new(ArrayItem {
+                nullable: false,
+                kind: ItemKind::Scalar(item.clone()),
+            }))
+        }
         (AggregateFunction::Avg, Some(FieldType::Decimal { scale, .. })) => FieldType::Decimal {
             precision: 38,
             scale: (scale + 4).min(38),
         },
-        (AggregateFunction::Avg | AggregateFunction::Stddev, _) => FieldType::Float64,
+        (
+            AggregateFunction::Avg
+            | AggregateFunction::Stddev
+            | AggregateFunction::StddevPop
+            | AggregateFunction::Variance
+            | AggregateFunction::VariancePop
+            | AggregateFunction::ApproxPercentile(_),
+            _,
+        ) => FieldType::Float64,
         (_, field_type) => field_type.clone().expect("only count goes without a field"),
     };
-    let argument = field_type.map(|field_type| Expression {
-        text: field.to_owned(),
-        expr: col(field),
-        field_type,
-        nullable: true,
-    });
     Aggregate {
         name: format!("{function:?}_{field}").to_lowercase(),
         function,
-        argument,
+        argument: field_type.map(|_| field_of(field)),
+        distinct: false,
+        by: None,
+        predicate: None,
         result,
     }
 }
 
-/// Every aggregate over every type of value.
+/// A field of [`input`] as an expression.
+pub(crate) fn field_of(field: &str) -> Expression {
+    let input = input();
+    let position = input.position(field).expect("it is a field");
+    Expression {
+        text: field.to_owned(),
+        expr: col(field),
+        field_type: input[position].field_type.clone(),
+        nullable: true,
+    }
+}
+
+/// The part of a whole.
+pub(crate) fn percentile(part: f64) -> AggregateFunction {
+    AggregateFunction::ApproxPercentile(Percentile::parse(part).expect("it is one"))
+}
+
+/// Every aggregate, over every type of value where that makes a difference.
 pub(crate) fn aggregates() -> Vec<Aggregate> {
+    let cases = model::CASES.iter().map(model::Case::aggregate);
+    first_aggregates().into_iter().chain(cases).collect()
+}
+
+/// Those that the first version had.
+pub(crate) fn first_aggregates() -> Vec<Aggregate> {
     use AggregateFunction::{Avg, Count, Max, Min, Stddev, Sum};
     let mut all = vec![aggregate(Count, "")];
     let calls: [(&str, &[AggregateFunction]); 6] = [
@@ -118,14 +166,6 @@ pub(crate) fn aggregates() -> Vec<Aggregate> {
         all.extend(functions.iter().map(|function| aggregate(*function, field)));
     }
     all
-}
-
-/// Position in [`input`] of an aggregate's field.
-fn argument_at(aggregate: &Aggregate) -> Option<usize> {
-    aggregate
-        .argument
-        .as_ref()
-        .map(|argument| input().position(&argument.text).expect("it is a field"))
 }
 
 /// Fields of the results: keys, then `between`, then aggregates.
@@ -150,7 +190,7 @@ pub(crate) fn window_fields() -> Vec<Field> {
 pub(crate) fn window(size: i64, offset: i64, allowed_lateness: i64) -> Window {
     Window {
         kind: WindowKind::Tumbling(Tumbling { size, offset }),
-        time: WindowTime::Event,
+        time: TimeDomain::Event,
         emit: Emit::OnClose,
         allowed_lateness,
         keys: vec![0, 1],
@@ -182,10 +222,28 @@ pub(crate) fn batch(rows: &[(Row, i64, i64)]) -> Batch {
     }
 }
 
-/// The evaluated arguments of aggregates.
+/// The columns of aggregates over fields alone.
 pub(crate) fn arguments(batch: &Batch, aggregates: &[Aggregate]) -> Vec<Option<ArrayRef>> {
-    let column = |aggregate| argument_at(aggregate).map(|at| batch.columns.column(at).clone());
-    aggregates.iter().map(column).collect()
+    let column = |expression: &Expression| {
+        let position = input().position(&expression.text).expect("it is a field");
+        batch.columns.column(position).clone()
+    };
+    let mut columns = Vec::new();
+    for aggregate in aggregates {
+        let by = aggregate.by.as_ref().map(column);
+        let predicate = aggregate.predicate.as_ref().map(column);
+        let mut values = aggregate.argument.as_ref().map(column).or_else(|| predicate.clone());
+        for needed in [by.as_ref(), predicate.as_ref()].into_iter().flatten() {
+            let missing = match needed.as_boolean_opt() {
+                Some(flags) => flags.iter().map(|flag| Some(flag != Some(true))).collect(),
+                None => arrow::compute::is_null(needed).expect("a column can be asked for nulls"),
+            };
+            values = values.map(|values| arrow::compute::nullif(&values, &missing).expect("they are as long"));
+        }
+        columns.push(values);
+        columns.extend(by.map(Some));
+    }
+    columns
 }
 
 /// A row of a result.
@@ -201,6 +259,11 @@ pub(crate) fn values(columns: &[ArrayRef], row: usize) -> Vec<Value> {
             DataType::Float64 => Value::Double(column.as_primitive::<Float64Type>().value(row)),
             DataType::Decimal128(..) => Value::Decimal(column.as_primitive::<Decimal128Type>().value(row)),
             DataType::Utf8 => Value::Text(column.as_string::<i32>().value(row).to_owned()),
+            DataType::List(_) => {
+                let items = column.as_list::<i32>().value(row);
+                let item = |row| values(std::slice::from_ref(&items), row).remove(0);
+                Value::List((0..items.len()).map(item).collect())
+            }
             DataType::Timestamp(..) => Value::Timestamp(column.as_primitive::<TimestampMillisecondType>().value(row)),
             other => panic!("{other} is no result"),
         }
@@ -251,6 +314,9 @@ pub(crate) fn expected(rows: &[(Row, i64)]) -> Option<Vec<Value>> {
         Value::Text(name.to_owned())
     });
     extremes(&mut out, rows.iter().map(|(_, time)| *time), Value::Timestamp);
+    for case in model::CASES {
+        out.push(case.expected(rows)?);
+    }
     Some(out)
 }
 
@@ -309,4 +375,37 @@ pub(crate) fn results(made: Made) -> Batch {
         Made::Results(batch) => batch,
         Made::Picked(_) => panic!("rows of the input"),
     }
+}
+
+/// What one step of an operator is given, and whether it is saved and loaded afterwards.
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) rows: Vec<(Row, i64, i64)>,
+    pub(crate) now: Now,
+    pub(crate) reload: bool,
+}
+
+/// Rows, mostly forwards in time with steps back, cut into steps of which some only move time, with a clock.
+pub(crate) fn steps(rows: impl Strategy<Value = Row>) -> impl Strategy<Value = Vec<Step>> {
+    let timed = (rows, -30i64..30, 0i64..6);
+    let step = (proptest::collection::vec(timed, 0..8), 0i64..12, any::<bool>());
+    (proptest::collection::vec(step, 0..30), 0i64..25).prop_map(|(steps, delay)| {
+        let (mut at, mut newest, mut clock) = (0, i64::MIN, 1_000);
+        let watermark = |newest: i64| newest.saturating_sub(delay).saturating_sub(1);
+        let step = |(rows, passed, reload): (Vec<(Row, i64, i64)>, i64, bool)| {
+            let timed = |(row, jitter, forwards): (Row, i64, i64)| {
+                at += forwards;
+                newest = newest.max(at + jitter);
+                (row, at + jitter, watermark(newest))
+            };
+            let rows: Vec<_> = rows.into_iter().map(timed).collect();
+            clock += passed;
+            let now = Now {
+                watermark: watermark(newest),
+                clock,
+            };
+            Step { rows, now, reload }
+        };
+        steps.into_iter().map(step).collect()
+    })
 }

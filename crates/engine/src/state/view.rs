@@ -4,6 +4,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, StringArray};
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, TimeUnit, TimestampMillisecondType};
 
+use crate::state::Item;
+
 /// One column of a batch.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
@@ -47,6 +49,19 @@ impl<'a> View<'a> {
         View {
             values,
             nulls: array.nulls(),
+        }
+    }
+
+    /// The value of a row, which is not null.
+    #[inline]
+    pub(crate) fn item(&self, row: usize) -> Item<'a> {
+        match self.values {
+            Values::Boolean(values) => Item::Boolean(values.value(row)),
+            Values::Whole(values) => Item::Whole(values[row]),
+            Values::Double(values) => Item::Double(values[row]),
+            Values::Decimal(values) => Item::Decimal(values[row]),
+            Values::Text(values) => Item::Text(values.value(row)),
+            Values::Opaque => unreachable!("the plan refuses lists as arguments"),
         }
     }
 

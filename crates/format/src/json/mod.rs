@@ -23,3 +23,9 @@ mod text;
 pub use decode::Decoder;
 pub use encode::{BoundEncoder, Encoder};
 pub use key::{BoundKeyEncoder, KeyEncoder};
+pub(crate) use text::write as write_text;
+
+/// Whether `text` is one number as JSON writes it.
+pub(crate) fn is_number(text: &[u8]) -> bool {
+    scan::number(text, 0) == Ok(text.len())
+}

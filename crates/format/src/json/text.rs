@@ -90,7 +90,7 @@ pub(super) fn hex(bytes: &[u8], at: usize) -> Option<u32> {
 
 /// Appends `text` as a JSON string, quotes included. Escapes only what must be.
 #[inline]
-pub(super) fn write(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     let mut at = 0;
     loop {

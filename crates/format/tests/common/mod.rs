@@ -52,7 +52,7 @@ pub fn decimal(precision: u8, scale: u8) -> FieldType {
 pub fn by_record() -> EventTime {
     EventTime {
         origin: TimeOrigin::Record,
-        max_out_of_orderness: 0,
+        ..EventTime::default()
     }
 }
 

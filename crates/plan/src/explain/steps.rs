@@ -1,8 +1,12 @@
 //! One operator in one or two lines.
 
+use super::numbers::millis;
 use super::quoted;
 use super::window;
-use crate::{Aggregate, Column, Fields, FlatMap, Operator, OperatorKind, Projection};
+use crate::{
+    Aggregate, Column, Deduplicate, Fields, FlatMap, Join, Keep, Operator, OperatorKind, Previous, Projection,
+    TableFormat,
+};
 
 /// What an operator does to the records with the fields `input`.
 pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
@@ -52,7 +56,73 @@ pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
                 window::emits(window)
             )
         }
+        OperatorKind::Join(join) => joined(join, operator, input),
+        OperatorKind::Deduplicate(deduplicate) => {
+            format!("(deduplicate) {}", deduplicated(deduplicate, &keys(&deduplicate.keys)))
+        }
+        OperatorKind::Previous(Previous {
+            keys: group, fields, ..
+        }) => {
+            let added = fields.iter().zip(&operator.output[input.len()..]);
+            let added: Vec<_> = added
+                .map(|(position, field)| format!("{} = {}", field.name, input[*position].name))
+                .collect();
+            format!(
+                "(previous) adds {} of the record before with the same {}, or null",
+                added.join(", "),
+                keys(group)
+            )
+        }
     }
+}
+
+fn deduplicated(deduplicate: &Deduplicate, keys: &str) -> String {
+    let (within, time) = (millis(deduplicate.within), deduplicate.time.as_str());
+    match deduplicate.keep {
+        Keep::First => format!("passes the first record for every {keys}, and drops others for {within} of {time}"),
+        Keep::Last => format!(
+            "passes records for every {keys}, but for those older than one that passed, which is remembered for {within} \
+             of {time}"
+        ),
+    }
+}
+
+fn joined(join: &Join, operator: &Operator, input: &Fields) -> String {
+    let table = &join.table;
+    let added = operator.output[input.len()..].iter().zip(&join.fields);
+    let added = added.map(|(field, position)| match &table.fields[*position].name {
+        name if *name == field.name => format!("`{name}`"),
+        name => format!("`{}` = {name}", field.name),
+    });
+    let added: Vec<_> = added.collect();
+    let added = match added.as_slice() {
+        [] => "looks in".to_owned(),
+        added => format!("adds {} of", added.join(", ")),
+    };
+    let pairs = join.on.iter().zip(&table.key);
+    let pairs = pairs.map(|(on, key)| format!("`{}` = {}", input[*on].name, table.fields[*key].name));
+    let pairs: Vec<_> = pairs.collect();
+    let row = match table.valid_from {
+        Some(at) => format!(
+            ", of the row with the last `{}` at the event time",
+            table.fields[at].name
+        ),
+        None => String::new(),
+    };
+    let unmatched = match join.keeps_unmatched {
+        true => "a record without a match goes on with NULL",
+        false => "a record without a match is left out",
+    };
+    let format = match table.format {
+        TableFormat::Csv => "CSV",
+        TableFormat::JsonLines => "JSON lines",
+    };
+    format!(
+        "(join) {added} table {} ({}, {format}, read before the first record) where {}{row}; {unmatched}",
+        table.name,
+        table.origin,
+        pairs.join(" and ")
+    )
 }
 
 /// The fields in order; a field that is passed on unchanged is its name.
@@ -73,10 +143,14 @@ fn columns(projection: &Projection, output: &Fields, input: &Fields) -> String {
 
 fn aggregates(aggregates: &[Aggregate]) -> String {
     let aggregate = |aggregate: &Aggregate| {
-        let function = aggregate.function.as_str();
-        match &aggregate.argument {
-            Some(argument) => format!("{} = {function}({})", aggregate.name, one_line(&argument.text)),
-            None => format!("{} = {function}", aggregate.name),
+        let (name, function) = (&aggregate.name, aggregate.function.as_str());
+        let call = match aggregate.call(|expression| one_line(&expression.text)) {
+            nothing if nothing.is_empty() => format!("{name} = {function}"),
+            call => format!("{name} = {function}({call})"),
+        };
+        match &aggregate.predicate {
+            Some(predicate) => format!("{call} where {}", one_line(&predicate.text)),
+            None => call,
         }
     };
     aggregates.iter().map(aggregate).collect::<Vec<_>>().join(", ")

@@ -1,13 +1,13 @@
 //! Windows in words.
 
 use super::numbers::millis;
-use crate::{Emit, Plan, Session, Sliding, Tumbling, Window, WindowKind, WindowTime};
+use crate::{Emit, Plan, Session, Sliding, TimeDomain, Tumbling, Window, WindowKind};
 
 /// Which windows there are.
 pub(super) fn spans(window: &Window) -> String {
     let time = match window.time {
-        WindowTime::Event => "event time",
-        WindowTime::Processing => "the clock's time",
+        TimeDomain::Event => "event time",
+        TimeDomain::Processing => "the clock's time",
     };
     let later = |offset| match offset {
         0 => String::new(),
@@ -80,7 +80,7 @@ pub(super) fn remembered(window: &Window) -> String {
 
 /// When that ends.
 pub(super) fn forgotten(plan: &Plan, window: &Window) -> String {
-    if window.time == WindowTime::Processing {
+    if window.time == TimeDomain::Processing {
         return match window.kind {
             WindowKind::Sliding(_) => "it is forgotten when the clock has passed the end of its last window".to_owned(),
             WindowKind::Tumbling(_) => "a window is forgotten when the clock has passed its end".to_owned(),

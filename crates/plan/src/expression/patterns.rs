@@ -44,7 +44,6 @@ fn pattern_of(node: &Expr) -> Option<&Expr> {
         Expr::BinaryExpr(binary) if matches!(binary.op, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch) => {
             Some(&binary.right)
         }
-        Expr::SimilarTo(like) => Some(&like.pattern),
         _ => None,
     }
 }

@@ -139,6 +139,10 @@ impl Names<'_> {
                     "subqueries are not supported: an expression sees one record only".to_owned(),
                 );
             }
+            // DataFusion takes the pattern for a regular expression that need not match the whole text.
+            Expr::SimilarTo { .. } => {
+                self.problem("`SIMILAR TO` is not supported: use `~` with a regular expression".to_owned());
+            }
             other if is_scalar(other) => {}
             other => {
                 return ControlFlow::Break(format!(
@@ -230,7 +234,6 @@ fn is_scalar(expr: &Expr) -> bool {
         | Expr::InList { .. }
         | Expr::Between { .. }
         | Expr::BinaryOp { .. }
-        | Expr::SimilarTo { .. }
         | Expr::UnaryOp { .. }
         | Expr::Extract { .. }
         | Expr::Ceil { .. }

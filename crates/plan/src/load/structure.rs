@@ -3,6 +3,9 @@
 //! The schema is the one that is committed in `crds/` and that an API server uses, so both refuse the same. Its CEL rules
 //! are not run here: [`crate::validate`] holds them all.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
@@ -155,12 +158,8 @@ impl Check<'_> {
             (wanted, given) => {
                 let texts = [Some("string"), Some(words::INT_OR_STRING)];
                 let is_bare = texts.contains(&wanted) && (given.is_number() || given.is_boolean());
-                let would_fit = || {
-                    Regex::new(schema.pattern.as_ref()?)
-                        .ok()
-                        .map(|it| it.is_match(&given.to_string()))
-                };
-                let hint = if is_bare && would_fit() == Some(true) {
+                let would_fit = |pattern: &String| fits(pattern, &given.to_string());
+                let hint = if is_bare && schema.pattern.as_ref().is_some_and(would_fit) {
                     "; put it in quotes"
                 } else {
                     ""
@@ -252,7 +251,7 @@ impl Check<'_> {
             return self.problem(path, format!("is {length} characters long; the most is {most}"));
         }
         let Some(pattern) = &schema.pattern else { return };
-        if !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text)) {
+        if !fits(pattern, text) {
             self.problem(path, format!("`{text}` is not {}", words::pattern(pattern)));
         }
     }
@@ -264,6 +263,17 @@ impl Check<'_> {
             self.problem(path, format!("must be between {least} and {most}, but is {number}"));
         }
     }
+}
+
+/// Whether a text matches one of the schemas' patterns, of which each is compiled once.
+fn fits(pattern: &str, text: &str) -> bool {
+    static COMPILED: LazyLock<Mutex<HashMap<String, Regex>>> = LazyLock::new(Mutex::default);
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if !compiled.contains_key(pattern) {
+        let regex = Regex::new(pattern).expect("a test compiles every pattern of the schemas");
+        compiled.insert(pattern.to_owned(), regex);
+    }
+    compiled[pattern].is_match(text)
 }
 
 #[cfg(test)]

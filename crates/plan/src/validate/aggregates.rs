@@ -1,11 +1,13 @@
 //! Aggregates: what each computes, of what type, and the fields that come out.
 
+use std::sync::Arc;
+
 use millrace_crds::{AggregateFunction as RawFunction, AggregateSpec};
 
 use super::problems::Problems;
 use super::schema::field_name;
 use super::scope::{Scope, Unique};
-use crate::{Aggregate, AggregateFunction, Expression, Field, FieldType};
+use crate::{Aggregate, AggregateFunction, ArrayItem, Expression, Field, FieldType, ItemKind, Percentile};
 
 /// Digits of sums and means of decimals.
 const DIGITS: u8 = 38;
@@ -49,33 +51,147 @@ pub(super) fn check_aggregates(
 }
 
 fn check_aggregate(path: &str, spec: &AggregateSpec, input: &Scope, problems: &mut Problems) -> Option<Aggregate> {
-    let path = format!("{path}.expression");
-    let argument = match &spec.expression {
-        Some(text) => Some(input.expression(&path, text, problems)?),
-        None if spec.function == RawFunction::Count => None,
-        None => {
-            problems.add(
-                path,
-                format!("is missing: {} needs something to compute over", word(spec.function)),
-            );
-            return None;
+    let before = problems.len();
+    let argument_path = format!("{path}.expression");
+    let argument = expression(&argument_path, spec.expression.as_deref(), input, problems);
+    if spec.expression.is_none() && spec.function != RawFunction::Count {
+        let text = format!("is missing: {} needs something to compute over", word(spec.function));
+        problems.add(&argument_path, text);
+    }
+    let by = expression(&format!("{path}.by"), spec.by.as_deref(), input, problems);
+    let predicate = spec.predicate.as_ref();
+    let predicate = predicate.map(|text| input.predicate(&format!("{path}.where"), text, problems));
+    let function = check_function(path, spec, problems);
+    check_distinct(path, spec, problems);
+    if spec.by.is_some() && spec.function != RawFunction::TopN {
+        problems.add(
+            format!("{path}.by"),
+            format!("goes with topN, not with {}", word(spec.function)),
+        );
+    }
+    let (argument, by, predicate) = (known(argument)?, known(by)?, known(predicate)?);
+    if problems.len() > before {
+        return None;
+    }
+    let result = problems.take(&argument_path, result_type(spec.function, argument.as_ref()))?;
+    Some(Aggregate {
+        name: spec.name.clone(),
+        function: function?,
+        argument,
+        distinct: spec.distinct,
+        by,
+        predicate,
+        result,
+    })
+}
+
+/// None: not written. Some(None): broken, or over a field that is.
+type Optional = Option<Option<Expression>>;
+
+fn expression(path: &str, text: Option<&str>, input: &Scope, problems: &mut Problems) -> Optional {
+    text.map(|text| input.expression(path, text, problems))
+}
+
+/// None for a broken one.
+fn known(expression: Optional) -> Option<Option<Expression>> {
+    match expression {
+        None => Some(None),
+        Some(expression) => expression.map(Some),
+    }
+}
+
+/// The function with its parameters.
+fn check_function(path: &str, spec: &AggregateSpec, problems: &mut Problems) -> Option<AggregateFunction> {
+    let lists = matches!(spec.function, RawFunction::CollectList | RawFunction::TopN);
+    let limit = match spec.limit {
+        Some(limit) if lists => Some(limit),
+        Some(_) => {
+            let text = format!("goes with collectList and topN, not with {}", word(spec.function));
+            problems.add(format!("{path}.limit"), text);
+            None
         }
+        None if lists => {
+            let text = format!(
+                "is missing: {} needs to know how many values at most",
+                word(spec.function)
+            );
+            problems.add(format!("{path}.limit"), text);
+            None
+        }
+        None => None,
     };
-    let result = problems.take(&path, result_type(spec.function, argument.as_ref()))?;
-    let function = match spec.function {
+    let percentile_path = format!("{path}.percentile");
+    let percentile = match (spec.percentile, spec.function) {
+        (Some(part), RawFunction::ApproxPercentile) => problems.take(
+            percentile_path,
+            Percentile::parse(part)
+                .ok_or_else(|| format!("{part} must be from 0 to 1, with at most six digits after the point")),
+        ),
+        (Some(_), other) => {
+            problems.add(
+                percentile_path,
+                format!("goes with approxPercentile, not with {}", word(other)),
+            );
+            None
+        }
+        (None, RawFunction::ApproxPercentile) => {
+            problems.add(
+                percentile_path,
+                "is missing: 0.95 for the value that 95 % do not exceed",
+            );
+            None
+        }
+        (None, _) => None,
+    };
+    Some(match spec.function {
         RawFunction::Count => AggregateFunction::Count,
         RawFunction::Sum => AggregateFunction::Sum,
         RawFunction::Min => AggregateFunction::Min,
         RawFunction::Max => AggregateFunction::Max,
         RawFunction::Avg => AggregateFunction::Avg,
-        RawFunction::Stddev => AggregateFunction::Stddev,
-    };
-    Some(Aggregate {
-        name: spec.name.clone(),
-        function,
-        argument,
-        result,
+        RawFunction::Stddev | RawFunction::StddevSamp => AggregateFunction::Stddev,
+        RawFunction::StddevPop => AggregateFunction::StddevPop,
+        RawFunction::Variance => AggregateFunction::Variance,
+        RawFunction::VariancePop => AggregateFunction::VariancePop,
+        RawFunction::First => AggregateFunction::First,
+        RawFunction::Last => AggregateFunction::Last,
+        RawFunction::CountDistinct => AggregateFunction::CountDistinct,
+        RawFunction::ApproxCountDistinct => AggregateFunction::ApproxCountDistinct,
+        RawFunction::ApproxPercentile => AggregateFunction::ApproxPercentile(percentile?),
+        RawFunction::CollectList => AggregateFunction::CollectList { limit: limit? },
+        RawFunction::TopN => AggregateFunction::Top { limit: limit? },
     })
+}
+
+fn check_distinct(path: &str, spec: &AggregateSpec, problems: &mut Problems) {
+    let path = format!("{path}.distinct");
+    match spec.function {
+        _ if !spec.distinct => {}
+        RawFunction::Count if spec.expression.is_none() => {
+            problems.add(path, "needs an expression: no two records are the same");
+        }
+        RawFunction::Count
+        | RawFunction::Sum
+        | RawFunction::Avg
+        | RawFunction::Stddev
+        | RawFunction::StddevSamp
+        | RawFunction::StddevPop
+        | RawFunction::Variance
+        | RawFunction::VariancePop
+        | RawFunction::CollectList => {}
+        RawFunction::CountDistinct | RawFunction::ApproxCountDistinct => {
+            problems.add(
+                path,
+                format!("{} counts different values as it is", word(spec.function)),
+            );
+        }
+        RawFunction::Min | RawFunction::Max | RawFunction::First | RawFunction::Last => {
+            problems.add(path, format!("changes nothing for {}", word(spec.function)));
+        }
+        RawFunction::ApproxPercentile | RawFunction::TopN => {
+            problems.add(path, format!("does not go with {}", word(spec.function)));
+        }
+    }
 }
 
 fn result_type(function: RawFunction, argument: Option<&Expression>) -> Result<FieldType, String> {
@@ -91,8 +207,12 @@ fn result_type(function: RawFunction, argument: Option<&Expression>) -> Result<F
         )),
     };
     match (function, &argument.field_type) {
-        (RawFunction::Count, _) => Ok(FieldType::Int64),
-        (RawFunction::Min | RawFunction::Max, any) => Ok(any.clone()),
+        (RawFunction::Count | RawFunction::CountDistinct | RawFunction::ApproxCountDistinct, _) => Ok(FieldType::Int64),
+        (RawFunction::Min | RawFunction::Max | RawFunction::First | RawFunction::Last, any) => Ok(any.clone()),
+        (RawFunction::CollectList | RawFunction::TopN, any) => Ok(FieldType::Array(Arc::new(ArrayItem {
+            nullable: false,
+            kind: ItemKind::Scalar(any.clone()),
+        }))),
         (RawFunction::Sum, FieldType::Decimal { scale, .. }) => Ok(FieldType::Decimal {
             precision: DIGITS,
             scale: *scale,
@@ -102,7 +222,16 @@ fn result_type(function: RawFunction, argument: Option<&Expression>) -> Result<F
             precision: DIGITS,
             scale: (scale + MEAN_DIGITS).min(DIGITS),
         }),
-        (RawFunction::Avg | RawFunction::Stddev, _) => number(FieldType::Float64),
+        (
+            RawFunction::Avg
+            | RawFunction::Stddev
+            | RawFunction::StddevSamp
+            | RawFunction::StddevPop
+            | RawFunction::Variance
+            | RawFunction::VariancePop
+            | RawFunction::ApproxPercentile,
+            _,
+        ) => number(FieldType::Float64),
     }
 }
 
@@ -114,6 +243,17 @@ fn word(function: RawFunction) -> &'static str {
         RawFunction::Max => "max",
         RawFunction::Avg => "avg",
         RawFunction::Stddev => "stddev",
+        RawFunction::StddevSamp => "stddevSamp",
+        RawFunction::StddevPop => "stddevPop",
+        RawFunction::Variance => "variance",
+        RawFunction::VariancePop => "variancePop",
+        RawFunction::First => "first",
+        RawFunction::Last => "last",
+        RawFunction::CountDistinct => "countDistinct",
+        RawFunction::ApproxCountDistinct => "approxCountDistinct",
+        RawFunction::ApproxPercentile => "approxPercentile",
+        RawFunction::CollectList => "collectList",
+        RawFunction::TopN => "topN",
     }
 }
 
@@ -137,7 +277,7 @@ pub(super) fn results(
     scope.fields.extend(added);
     match aggregates {
         Some(aggregates) => scope.fields.extend(aggregates.iter().map(|aggregate| {
-            let nullable = aggregate.function != AggregateFunction::Count;
+            let nullable = !aggregate.function.is_never_null();
             Field::computed(&aggregate.name, aggregate.result.clone(), nullable)
         })),
         None => scope.unknown.extend(specs.iter().map(|spec| spec.name.clone())),

@@ -2,9 +2,9 @@
 
 use millrace_crds::manifest::Manifest;
 use millrace_crds::{
-    CheckpointSpec, DeadLetterSpec, EventTimeSpec, FlatMapSpec, GroupBySpec, LateRecordsSpec, MapSpec, OnStateChange,
-    OperatorSpec, ResourcesSpec, ScalingSpec, SchemaSpec, SinkSpec, SourceSpec, StreamPipeline, WindowAggregation,
-    WindowSpec,
+    CheckpointSpec, DeadLetterSpec, DeduplicateSpec, EventTimeSpec, FlatMapSpec, GroupBySpec, JoinSpec,
+    LateRecordsSpec, MapSpec, OnStateChange, OperatorSpec, PreviousSpec, ResourcesSpec, ScalingSpec, SchemaSpec,
+    SinkSpec, SourceSpec, StreamPipeline, WindowAggregation, WindowSpec,
 };
 
 pub(super) struct Declared<'a> {
@@ -53,6 +53,9 @@ pub(super) enum Body<'a> {
     FlatMap(&'a FlatMapSpec),
     GroupBy(&'a GroupBySpec),
     Window(&'a WindowSpec),
+    Join(&'a JoinSpec),
+    Deduplicate(&'a DeduplicateSpec),
+    Previous(&'a PreviousSpec),
 }
 
 impl Declared<'_> {
@@ -63,7 +66,15 @@ impl Declared<'_> {
 
     /// Whether anything is remembered between records.
     pub(super) fn is_stateful(&self) -> bool {
-        let remembers = |step: &Step| matches!(step.body, Some((_, Body::GroupBy(_) | Body::Window(_))));
+        let remembers = |step: &Step| {
+            matches!(
+                step.body,
+                Some((
+                    _,
+                    Body::GroupBy(_) | Body::Window(_) | Body::Deduplicate(_) | Body::Previous(_)
+                ))
+            )
+        };
         self.steps.iter().any(remembers)
     }
 
@@ -137,6 +148,15 @@ fn step(position: usize, operator: &OperatorSpec) -> Step<'_> {
             .as_ref()
             .map(|group_by| ("groupBy", Body::GroupBy(group_by))),
         operator.window.as_ref().map(|window| ("window", Body::Window(window))),
+        operator.join.as_ref().map(|join| ("join", Body::Join(join))),
+        operator
+            .deduplicate
+            .as_ref()
+            .map(|deduplicate| ("deduplicate", Body::Deduplicate(deduplicate))),
+        operator
+            .previous
+            .as_ref()
+            .map(|previous| ("previous", Body::Previous(previous))),
     ];
     let mut bodies = bodies.into_iter().flatten();
     let body = match (bodies.next(), bodies.next()) {

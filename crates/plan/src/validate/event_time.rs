@@ -1,5 +1,7 @@
 //! `spec.eventTime`: which time a record happened at.
 
+use std::time::Duration;
+
 use millrace_crds::{EventTimeSpec, TimeUnit as RawUnit};
 
 use super::duration;
@@ -9,10 +11,7 @@ use crate::{EventTime, FieldType, TimeOrigin, TimeUnit};
 
 pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problems: &mut Problems) -> Option<EventTime> {
     let Some(spec) = spec else {
-        return Some(EventTime {
-            origin: TimeOrigin::Record,
-            max_out_of_orderness: 0,
-        });
+        return Some(EventTime::default());
     };
     let origin = match &spec.field {
         Some(name) => input.and_then(|input| field(name, spec.unit, input, problems)),
@@ -30,9 +29,21 @@ pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problem
         Some(text) => problems.take("spec.eventTime.maxOutOfOrderness", duration::millis(text, 0)),
         None => Some(0),
     };
+    let idle_timeout = match &spec.idle_timeout {
+        Some(text) => problems.take("spec.eventTime.idleTimeout", duration::millis(text, 1)),
+        None => Some(EventTime::IDLE_TIMEOUT.as_millis() as i64),
+    };
+    let close_after_idle = match &spec.close_after_idle {
+        Some(text) => problems
+            .take("spec.eventTime.closeAfterIdle", duration::millis(text, 1_000))
+            .map(Some),
+        None => Some(None),
+    };
     Some(EventTime {
         origin: origin?,
         max_out_of_orderness: max_out_of_orderness?,
+        idle_timeout: Duration::from_millis(idle_timeout?.unsigned_abs()),
+        close_after_idle: close_after_idle?,
     })
 }
 

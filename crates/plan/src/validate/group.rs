@@ -5,6 +5,7 @@ use millrace_crds::GroupBySpec;
 use super::aggregates::{check_aggregates, results};
 use super::group_key::check_keys;
 use super::key::RecordKey;
+use super::keyed_state::check_ttl;
 use super::problems::Problems;
 use super::scope::Scope;
 use super::steps::Checked;
@@ -26,9 +27,17 @@ pub(super) fn check(
         input,
         problems,
     );
+    let ttl = check_ttl(&format!("{path}.ttl"), spec.ttl.as_ref(), problems);
     let output = results(&spec.keys, Vec::new(), &spec.aggregates, aggregates.as_deref(), input);
-    let kind = keys
-        .zip(aggregates)
-        .map(|(keys, aggregates)| OperatorKind::Group(Group { keys, aggregates }));
-    Checked { kind, output }
+    let group = || {
+        Some(Group {
+            keys: keys?,
+            aggregates: aggregates?,
+            ttl: ttl?,
+        })
+    };
+    Checked {
+        kind: group().map(OperatorKind::Group),
+        output,
+    }
 }

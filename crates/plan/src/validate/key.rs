@@ -4,16 +4,13 @@ use super::declared::Declared;
 use super::problems::Problems;
 use super::reference::Upstream;
 use super::scope::Scope;
-use crate::{Column, FlatMap, InputKey, Operator, OperatorKind, Plan, Projection};
-
-const UNDECLARED: &str = "declare in `key` the fields that the topic is keyed by";
-const UPSTREAM: &str = "the results of the referenced pipeline have none: declare `key` there, and keep its fields";
+use crate::{Column, Deduplicate, FlatMap, InputKey, Operator, OperatorKind, Plan, Previous, Projection};
 
 /// What is known about the key of the records at one place.
 #[derive(Clone, Debug)]
 pub(super) enum RecordKey {
-    /// Nothing: keys are passed on and mean nothing. What to do about it stands beside it.
-    None(&'static str),
+    /// Nothing: keys are passed on and mean nothing.
+    None,
     /// Broken, and reported.
     Broken,
     /// It is made of these fields.
@@ -37,19 +34,10 @@ impl KeyFields {
         Self { names, origins }
     }
 
-    /// Names of the key's fields that none of the fields at `positions` equals.
-    pub(super) fn missing(&self, positions: &[usize]) -> Vec<&str> {
+    /// Whether all fields of the key are among those at `positions`.
+    fn is_within(&self, positions: &[usize]) -> bool {
         let there = |index| positions.iter().any(|position| self.origins[*position] == Some(index));
-        self.names
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| !there(*index))
-            .map(|(_, name)| name.as_str())
-            .collect()
-    }
-
-    pub(super) fn names(&self) -> &[String] {
-        &self.names
+        (0..self.names.len()).all(there)
     }
 
     /// Positions of fields from which the key can be written again: one for each member, and where there are several
@@ -65,15 +53,35 @@ impl KeyFields {
 }
 
 impl RecordKey {
-    /// What is known behind an operator.
+    /// Whether all records that agree in the fields at `positions` stand in one partition.
+    pub(super) fn covers(&self, positions: &[usize]) -> bool {
+        match self {
+            Self::None => false,
+            Self::Broken => true,
+            Self::Of(key) => key.is_within(positions),
+        }
+    }
+
+    /// What is known behind an operator, before which the plan may be cut.
     pub(super) fn after(&self, operator: &Operator) -> Self {
+        match &operator.kind {
+            OperatorKind::Group(group) => return Self::of_group(&group.keys, operator),
+            OperatorKind::Window(window) => return Self::of_group(&window.keys, operator),
+            OperatorKind::Deduplicate(Deduplicate { keys, .. }) | OperatorKind::Previous(Previous { keys, .. })
+                if !self.covers(keys) =>
+            {
+                return Self::of_cut(keys, operator);
+            }
+            _ => {}
+        }
         let Self::Of(key) = self else { return self.clone() };
         let pass = |projection: &Projection, at: usize| match projection.columns[at] {
             Column::Input(position) => key.origins[position],
             Column::Computed(_) => None,
         };
         let origins = match &operator.kind {
-            OperatorKind::Filter(_) => return self.clone(),
+            OperatorKind::Filter(_) | OperatorKind::Deduplicate(_) => return self.clone(),
+            OperatorKind::Previous(previous) => [key.origins.clone(), vec![None; previous.fields.len()]].concat(),
             OperatorKind::Map(map) => (0..map.columns.len()).map(|at| pass(map, at)).collect(),
             OperatorKind::FlatMap(FlatMap::Explode(explode)) => {
                 let added = operator.output.len() + 1 - key.origins.len();
@@ -90,13 +98,25 @@ impl RecordKey {
                         .flatten()
                 })
                 .collect(),
-            OperatorKind::Group(group) => return Self::of_group(&group.keys, operator),
-            OperatorKind::Window(window) => return Self::of_group(&window.keys, operator),
+            OperatorKind::Group(_) | OperatorKind::Window(_) => unreachable!("they make a key of their own"),
+            OperatorKind::Join(_) => {
+                let added = operator.output.len() - key.origins.len();
+                [key.origins.as_slice(), &vec![None; added]].concat()
+            }
         };
         Self::Of(KeyFields {
             names: key.names.clone(),
             origins,
         })
+    }
+
+    /// Rows that changed partitions before a step that passes them on carry its key.
+    fn of_cut(keys: &[usize], operator: &Operator) -> Self {
+        let names = keys
+            .iter()
+            .map(|position| operator.output[*position].name.clone())
+            .collect();
+        Self::Of(KeyFields::new(names, keys, operator.output.len()))
     }
 
     /// Results of a group carry its key, whose fields stand first.
@@ -134,7 +154,7 @@ pub(super) fn declared(
         }
         return match upstream.map(|upstream| (&upstream.key, &upstream.fields)) {
             None => RecordKey::Broken,
-            Some((None, _)) => RecordKey::None(UPSTREAM),
+            Some((None, _)) => RecordKey::None,
             Some((Some(positions), fields)) => {
                 let names = positions
                     .iter()
@@ -146,7 +166,7 @@ pub(super) fn declared(
     }
     let given = declared.key.map(|names| ("spec.key", names));
     let Some((path, names)) = given.or(declared.default_key) else {
-        return RecordKey::None(UNDECLARED);
+        return RecordKey::None;
     };
     let Some(input) = input else { return RecordKey::Broken };
     match input.key(path, names, problems) {
@@ -167,10 +187,10 @@ pub(super) fn of_results(plan: &Plan) -> Option<Vec<usize>> {
                 .collect();
             RecordKey::Of(KeyFields::new(names, &key.fields, plan.input.len()))
         }
-        None => RecordKey::None(UNDECLARED),
+        None => RecordKey::None,
     };
     match plan.operators.iter().fold(input, |key, operator| key.after(operator)) {
         RecordKey::Of(key) => key.positions(|at| plan.output()[at].name.clone()),
-        RecordKey::None(_) | RecordKey::Broken => None,
+        RecordKey::None | RecordKey::Broken => None,
     }
 }

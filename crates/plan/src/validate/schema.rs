@@ -142,20 +142,13 @@ fn item_fields(path: &str, specs: &[ItemFieldSpec], problems: &mut Problems) -> 
             precision: spec.precision,
             scale: spec.scale,
         };
-        let field_type = match spec.field_type {
-            ScalarType::Boolean => digits.none(FieldType::Boolean, problems),
-            ScalarType::Int64 => digits.none(FieldType::Int64, problems),
-            ScalarType::Float64 => digits.none(FieldType::Float64, problems),
-            ScalarType::String => digits.none(FieldType::String, problems),
-            ScalarType::Timestamp => digits.none(FieldType::Timestamp, problems),
-            ScalarType::Decimal => digits.decimal(problems),
-        };
+        let field_type = digits.scalar(spec.field_type, problems);
         fields.extend(field_type.map(|field_type| Field::computed(&spec.name, field_type, spec.nullable)));
     }
     (problems.len() == before).then_some(fields)
 }
 
-fn check_name(path: &str, name: &str, problems: &mut Problems) {
+pub(super) fn check_name(path: &str, name: &str, problems: &mut Problems) {
     problems.take(format!("{path}.name"), field_name(name));
 }
 
@@ -172,7 +165,7 @@ pub(super) fn field_name(name: &str) -> Result<(), String> {
 }
 
 /// Two fields must not claim the same place of the JSON object.
-fn check_path(at: &str, field: &Field, before: &[Field], problems: &mut Problems) {
+pub(super) fn check_path(at: &str, field: &Field, before: &[Field], problems: &mut Problems) {
     for other in before {
         let (path, there) = (field.path.join("."), other.path.join("."));
         if field.path == other.path {
@@ -191,13 +184,25 @@ fn check_path(at: &str, field: &Field, before: &[Field], problems: &mut Problems
 }
 
 /// `precision` and `scale` of one type.
-struct Digits<'a> {
-    path: &'a str,
-    precision: Option<u8>,
-    scale: Option<u8>,
+pub(super) struct Digits<'a> {
+    pub(super) path: &'a str,
+    pub(super) precision: Option<u8>,
+    pub(super) scale: Option<u8>,
 }
 
 impl Digits<'_> {
+    /// A type that is neither list nor object.
+    pub(super) fn scalar(&self, scalar: ScalarType, problems: &mut Problems) -> Option<FieldType> {
+        match scalar {
+            ScalarType::Boolean => self.none(FieldType::Boolean, problems),
+            ScalarType::Int64 => self.none(FieldType::Int64, problems),
+            ScalarType::Float64 => self.none(FieldType::Float64, problems),
+            ScalarType::String => self.none(FieldType::String, problems),
+            ScalarType::Timestamp => self.none(FieldType::Timestamp, problems),
+            ScalarType::Decimal => self.decimal(problems),
+        }
+    }
+
     /// `field_type`, which has neither.
     fn none(&self, field_type: FieldType, problems: &mut Problems) -> Option<FieldType> {
         for (name, given) in [("precision", self.precision), ("scale", self.scale)] {

@@ -4,8 +4,8 @@ use super::declared::{Body, Declared, Step};
 use super::key::RecordKey;
 use super::problems::Problems;
 use super::scope::{Scope, Unique};
-use super::{flat_map, group, map, window};
-use crate::{FieldType, Fields, Filter, Operator, OperatorKind, OperatorName};
+use super::{flat_map, group, join, keyed_state, map, window};
+use crate::{Field, FieldType, Fields, Filter, ItemKind, Operator, OperatorKind, OperatorName};
 
 /// What a step became: None where it is broken, with the fields that come out as far as they are known.
 pub(super) struct Checked {
@@ -31,7 +31,7 @@ pub(super) fn check(
         let Some((path, body)) = &step.body else {
             problems.add(
                 &step.path,
-                "set exactly one of filter, map, flatMap, groupBy and window",
+                "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous",
             );
             key = RecordKey::Broken;
             continue;
@@ -66,6 +66,9 @@ fn check_body(path: &str, body: Body, input: &Scope, key: &RecordKey, problems: 
         Body::FlatMap(spec) => flat_map::check(path, spec, input, problems),
         Body::GroupBy(spec) => group::check(path, spec, input, key, problems),
         Body::Window(spec) => window::check(path, spec, input, key, problems),
+        Body::Join(spec) => join::check(path, spec, input, problems),
+        Body::Deduplicate(spec) => keyed_state::check_deduplicate(path, spec, input, key, problems),
+        Body::Previous(spec) => keyed_state::check_previous(path, spec, input, key, problems),
     }
 }
 
@@ -80,22 +83,19 @@ fn finished(name: Option<OperatorName>, kind: Option<OperatorKind>, output: &Sco
     })
 }
 
-/// Results are flat JSON objects, unless they are the bytes of the input.
+/// Results are flat JSON objects whose arrays hold scalars, unless they are the bytes of the input.
 fn check_results(declared: &Declared, results: &Scope, last: &Step, problems: &mut Problems) {
     let passes_bytes = declared
         .steps
         .iter()
-        .all(|step| matches!(step.body, Some((_, Body::Filter(_)))));
+        .all(|step| matches!(step.body, Some((_, Body::Filter(_) | Body::Deduplicate(_)))));
     if passes_bytes {
         return;
     }
-    let arrays = results
-        .fields
-        .iter()
-        .filter(|field| matches!(field.field_type, FieldType::Array(_)));
-    for array in arrays {
+    let of_objects = |field: &&Field| matches!(&field.field_type, FieldType::Array(item) if matches!(item.kind, ItemKind::Object(_)));
+    for array in results.fields.iter().filter(of_objects) {
         let text = format!(
-            "array `{}` cannot be written into results; explode it with flatMap, or drop it in a map",
+            "array of objects `{}` cannot be written into results; explode it with flatMap, or drop it in a map",
             array.name
         );
         problems.add(&last.path, text);

@@ -16,8 +16,12 @@ pub(super) struct Topics {
 }
 
 /// Checks the topics; none may be read by the same pipeline, and none may be written for two purposes.
-pub(super) fn check(declared: &Declared, source: Option<&Source>, problems: &mut Problems) -> Option<Topics> {
-    let mut taken = Taken::default();
+pub(super) fn check(
+    declared: &Declared,
+    source: Option<&Source>,
+    taken: &mut Taken,
+    problems: &mut Problems,
+) -> Option<Topics> {
     for (index, topic) in source.into_iter().flat_map(|source| source.topics.iter().enumerate()) {
         let path = match declared.source.kafka {
             Some(_) => format!("spec.source.kafka.topics[{index}]"),
@@ -25,10 +29,10 @@ pub(super) fn check(declared: &Declared, source: Option<&Source>, problems: &mut
         };
         taken.0.push((topic.clone(), path));
     }
-    let sinks = sinks(declared, &mut taken, problems);
+    let sinks = sinks(declared, taken, problems);
     let dead_letter = match declared.dead_letter {
-        Some(spec) => topic("spec.deadLetter.kafka", &spec.kafka, &mut taken, problems),
-        None => default_dead_letter(declared, &mut taken, problems),
+        Some(spec) => topic("spec.deadLetter.kafka", &spec.kafka, taken, problems),
+        None => default_dead_letter(declared, taken, problems),
     };
     let late_records = declared.late_records.map(|spec| {
         if !declared
@@ -38,7 +42,7 @@ pub(super) fn check(declared: &Declared, source: Option<&Source>, problems: &mut
         {
             problems.add("spec.lateRecords", "leave it out: without a window no record is late");
         }
-        topic("spec.lateRecords.kafka", &spec.kafka, &mut taken, problems)
+        topic("spec.lateRecords.kafka", &spec.kafka, taken, problems)
     });
     let late_records = match late_records {
         None => None,
@@ -140,10 +144,10 @@ fn topic(path: &str, spec: &TopicSpec, taken: &mut Taken, problems: &mut Problem
 
 /// Topics in use, with the place that uses each.
 #[derive(Default)]
-struct Taken(Vec<(TopicName, String)>);
+pub(super) struct Taken(Vec<(TopicName, String)>);
 
 impl Taken {
-    fn claim(&mut self, name: TopicName, path: &str, problems: &mut Problems) -> Option<TopicName> {
+    pub(super) fn claim(&mut self, name: TopicName, path: &str, problems: &mut Problems) -> Option<TopicName> {
         if let Some((_, by)) = self.0.iter().find(|(taken, _)| *taken == name) {
             problems.add(path, format!("topic `{name}` is used at {by} already"));
             return None;

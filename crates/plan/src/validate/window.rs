@@ -1,25 +1,23 @@
 //! `window`: aggregates a key and window.
 
-use millrace_crds::{EmitSpec, SessionSpec, SlidingSpec, TumblingSpec, WindowSpec, WindowTime as RawTime};
+use millrace_crds::{EmitSpec, SessionSpec, SlidingSpec, TimeDomain, TumblingSpec, WindowSpec};
 
 use super::aggregates::{check_aggregates, results};
 use super::duration;
 use super::group_key::check_keys;
 use super::key::RecordKey;
+use super::keyed_state::domain;
 use super::problems::Problems;
 use super::scope::Scope;
 use super::steps::Checked;
-use crate::{Emit, Field, FieldType, OperatorKind, Session, Sliding, Tumbling, Window, WindowKind, WindowTime};
+use crate::{Emit, Field, FieldType, OperatorKind, Session, Sliding, Tumbling, Window, WindowKind};
 
 /// As many windows may overlap.
 const MOST_OVERLAPPING: i64 = 10_000;
 
 pub(super) fn check(path: &str, spec: &WindowSpec, input: &Scope, key: &RecordKey, problems: &mut Problems) -> Checked {
     let kind = check_kind(path, spec, problems);
-    let time = match spec.time {
-        RawTime::Event => WindowTime::Event,
-        RawTime::Processing => WindowTime::Processing,
-    };
+    let time = domain(spec.time);
     let emit = check_emit(&format!("{path}.emit"), spec.emit.as_ref(), kind, problems);
     let allowed_lateness = check_lateness(&format!("{path}.allowedLateness"), spec, problems);
     let added = vec![
@@ -171,7 +169,7 @@ fn check_lateness(path: &str, spec: &WindowSpec, problems: &mut Problems) -> Opt
         return Some(0);
     };
     let lateness = problems.take(path, duration::millis(text, 0))?;
-    if spec.time == RawTime::Processing && lateness > 0 {
+    if spec.time == TimeDomain::Processing && lateness > 0 {
         problems.add(path, "leave it out: in processing time no record is late");
         return None;
     }

@@ -32,9 +32,11 @@ pub(super) fn text(blueprint: &Blueprint) -> String {
         }
         documents.push(next);
     }
-    let yaml = documents
-        .into_iter()
-        .map(|document| yaml_serde::to_string(&stripped(document)).expect("an object of ours is plain data"));
+    let yaml = documents.into_iter().enumerate().map(|(place, document)| {
+        // What may be lost of somebody else's state is nothing to a reader of the results.
+        let others = (place > 0).then_some("onStateChange");
+        yaml_serde::to_string(&stripped(document, others)).expect("an object of ours is plain data")
+    });
     yaml.collect::<Vec<_>>().join("---\n")
 }
 
@@ -51,15 +53,18 @@ fn upstream<'a>(reader: &Manifest, neighbours: &'a [Manifest]) -> Option<&'a Man
     neighbours.iter().find(|neighbour| neighbour.name() == name)
 }
 
-fn stripped(manifest: &Manifest) -> Value {
+fn stripped(manifest: &Manifest, besides: Option<&str>) -> Value {
     let spec = match manifest {
         Manifest::StreamPipeline(object) => serde_json::to_value(&object.spec),
         Manifest::WindowAggregation(object) => serde_json::to_value(&object.spec),
     };
     let mut spec = spec.expect("a spec is plain data");
     let fields = spec.as_object_mut().expect("a spec is a struct");
-    for cluster_only in ["replicas", "scaling", "resources", "suspend"] {
-        fields.shift_remove(cluster_only);
+    for left_out in ["replicas", "scaling", "resources", "suspend"]
+        .into_iter()
+        .chain(besides)
+    {
+        fields.shift_remove(left_out);
     }
     if let Some(checkpoint) = fields.get_mut("checkpoint").and_then(Value::as_object_mut) {
         checkpoint.shift_remove("storage");

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Blueprint, hash, labels, metadata, names};
+use super::{Blueprint, hash, labels, metadata, names, on_state_change};
 
 /// Name of the port with probes, metrics and the runner's report.
 pub(super) const ADMIN: &str = "admin";
@@ -18,8 +18,10 @@ pub(super) const ADMIN_PORT: i32 = 9464;
 /// The Deployment, and which pod template it has.
 pub(super) fn build(blueprint: &Blueprint, plan: &str) -> (Deployment, String) {
     let (template, id) = template(blueprint, plan);
+    let mut metadata = metadata(blueprint, names::runners(&blueprint.key.name));
+    metadata.annotations.get_or_insert_default().extend(allowed(blueprint));
     let deployment = Deployment {
-        metadata: metadata(blueprint, names::runners(&blueprint.key.name)),
+        metadata,
         spec: Some(DeploymentSpec {
             replicas: Some(blueprint.runners),
             revision_history_limit: Some(1),
@@ -34,6 +36,13 @@ pub(super) fn build(blueprint: &Blueprint, plan: &str) -> (Deployment, String) {
         ..Deployment::default()
     };
     (deployment, id)
+}
+
+/// What the plan allows to be lost, for [`super::build_like`].
+fn allowed(blueprint: &Blueprint) -> Option<(String, String)> {
+    let allowed = on_state_change(blueprint.manifest).as_ref()?;
+    let text = serde_json::to_string(allowed).expect("a spec is plain data");
+    Some((labels::ON_STATE_CHANGE.to_owned(), text))
 }
 
 /// For whoever restarts the runners by hand; we ourselves change the template only when no runner is left.

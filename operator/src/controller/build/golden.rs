@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use millrace_crds::OnStateChange;
 use millrace_crds::manifest::Manifest;
 
-use super::{Blueprint, ChildKind, build};
+use super::{Blueprint, Built, Child, ChildKind, build, build_like};
 use crate::controller::scale;
 use crate::key::ObjectKey;
 
@@ -70,13 +71,86 @@ fn another_image_or_other_resources_are_another_template_of_the_same_plan() {
     assert_ne!(before.template, after.template);
 }
 
+#[test]
+fn pull_secrets_are_named_by_every_pod() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+    let manifests = load(&folder.join("stateless.yaml"));
+    let secrets = ["registry".to_owned(), "mirror".to_owned()];
+    let with_secrets = built_by(&manifests, |blueprint| {
+        build(&Blueprint {
+            pull_secrets: &secrets,
+            ..*blueprint
+        })
+    });
+    let without = built(&manifests);
+    let pod = |built: &Built| deployment(built).object["spec"]["template"]["spec"].clone();
+    let named = serde_json::json!([{"name": "registry"}, {"name": "mirror"}]);
+    assert_eq!(pod(&with_secrets)["imagePullSecrets"], named);
+    assert_eq!(pod(&without).get("imagePullSecrets"), None);
+    assert_ne!(with_secrets.template, without.template);
+}
+
+#[test]
+fn to_forbid_a_loss_again_replaces_no_runner() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+    let manifests = |drop: Option<&str>, state: &str| {
+        let mut manifests = load(&folder.join("stateful.yaml"));
+        let Some(Manifest::StreamPipeline(object)) = manifests.first_mut() else {
+            panic!("the first object is a StreamPipeline");
+        };
+        object.spec.on_state_change = drop.map(|name| OnStateChange {
+            drop: vec![name.to_owned()],
+        });
+        object.spec.state_id = Some(state.to_owned());
+        manifests
+    };
+    let after = |before: &Built, manifests: &[Manifest]| {
+        let live = serde_json::from_value(deployment(before).object.clone()).expect("a Deployment is an object");
+        built_by(manifests, |blueprint| build_like(Some(&live), blueprint))
+    };
+    let plain = built(&manifests(None, "a"));
+    let allowing = built(&manifests(Some("gone"), "a"));
+    assert_ne!(
+        plain.template, allowing.template,
+        "runners must know what they may lose"
+    );
+    for drop in [None, Some("gone")] {
+        let like = after(&allowing, &manifests(drop, "a"));
+        assert_eq!(
+            (like.template, like.plan),
+            (allowing.template.clone(), allowing.plan.clone()),
+            "{drop:?}"
+        );
+    }
+    // Who allows more has runners that wait for it.
+    for before in [&plain, &allowing] {
+        let more = manifests(Some("other"), "a");
+        assert_eq!(after(before, &more).template, built(&more).template);
+    }
+    // Together with any other change it is part of that change.
+    let changed = manifests(Some("gone"), "b");
+    assert_eq!(after(&plain, &changed).template, built(&changed).template);
+    assert_ne!(after(&plain, &changed).template, plain.template);
+}
+
+fn deployment(built: &Built) -> &Child {
+    let mut children = built.children.iter();
+    children
+        .find(|child| child.kind == ChildKind::Deployment)
+        .expect("every object has runners")
+}
+
 /// The first object, with everything in the file around it.
 fn load(path: &Path) -> Vec<Manifest> {
     let text = fs::read_to_string(path).expect("a manifest is text");
     millrace_plan::load(&text).unwrap_or_else(|problems| panic!("{}: {problems:?}", path.display()))
 }
 
-fn built(manifests: &[Manifest]) -> super::Built {
+fn built(manifests: &[Manifest]) -> Built {
+    built_by(manifests, build)
+}
+
+fn built_by(manifests: &[Manifest], build: impl Fn(&Blueprint) -> Built) -> Built {
     let manifest = manifests.first().expect("a file holds an object");
     let plan = millrace_plan::validate(manifest, manifests).unwrap_or_else(|problems| panic!("{problems:?}"));
     let key = ObjectKey {
@@ -102,6 +176,7 @@ fn built(manifests: &[Manifest]) -> super::Built {
         partitions: PARTITIONS,
         image: "millrace/runner:test",
         pull_policy: "IfNotPresent",
+        pull_secrets: &[],
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 
 use super::names;
 use crate::controller::declared::known_kind;
@@ -16,6 +17,8 @@ pub const NAME: &str = "millrace.io/name";
 pub const TEMPLATE: &str = "millrace.io/template";
 /// Annotation of the claim: what its runners remember.
 pub const STATE: &str = "millrace.io/state";
+/// Annotation of the Deployment: `spec.onStateChange` as its runners' plan has it.
+pub const ON_STATE_CHANGE: &str = "millrace.io/on-state-change";
 /// Selects every child of every object.
 pub const ALL_CHILDREN: &str = "app.kubernetes.io/managed-by=millrace-operator";
 
@@ -54,6 +57,12 @@ pub fn text(selector: &Labels) -> String {
 /// Annotations of every child.
 pub fn annotations(key: &ObjectKey) -> Labels {
     Labels::from([(NAME.to_owned(), key.name.clone())])
+}
+
+/// Which template a Deployment has. The mark is part of the template itself, so it changes with it or not at all.
+pub fn template(deployment: &DynamicObject) -> Option<String> {
+    let labels = deployment.data.pointer("/spec/template/metadata/labels")?;
+    Some(labels.get(TEMPLATE)?.as_str()?.to_owned())
 }
 
 /// The object that `child` belongs to: its owner, or where it has none what it is marked with.

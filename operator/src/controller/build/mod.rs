@@ -15,7 +15,9 @@ mod service_account;
 mod volume_claim;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::core::{ApiResource, Resource};
+use kube::ResourceExt;
+use kube::core::{ApiResource, DynamicObject, Resource};
+use millrace_crds::OnStateChange;
 use millrace_crds::manifest::Manifest;
 use millrace_plan::Plan;
 use serde::Serialize;
@@ -46,6 +48,8 @@ pub struct Blueprint<'a> {
     pub image: &'a str,
     /// When the kubelet pulls it.
     pub pull_policy: &'a str,
+    /// Secrets of its namespace with credentials for the image.
+    pub pull_secrets: &'a [String],
 }
 
 /// What kind of child. The order is the order in which they are applied.
@@ -137,6 +141,51 @@ pub fn build(blueprint: &Blueprint) -> Built {
         runners: blueprint.runners,
         plan,
         template,
+    }
+}
+
+/// The same, but like the runners that are there where those differ only in that they may lose state that the object does
+/// not name any more: what may be lost is asked at a change, and to forbid it is none.
+pub fn build_like(deployment: Option<&DynamicObject>, blueprint: &Blueprint) -> Built {
+    let built = build(blueprint);
+    let template = deployment.and_then(labels::template);
+    if template.is_none() || template.as_deref() == Some(&built.template) {
+        return built;
+    }
+    let allowed = deployment.and_then(|it| it.annotations().get(labels::ON_STATE_CHANGE));
+    let allowed: Option<OnStateChange> = allowed.and_then(|text| serde_json::from_str(text).ok());
+    let Some(allowed) = allowed.filter(|allowed| names_no_other(blueprint.manifest, allowed)) else {
+        return built;
+    };
+    let mut manifest = blueprint.manifest.clone();
+    *on_state_change_mut(&mut manifest) = Some(allowed);
+    let before = build(&Blueprint {
+        manifest: &manifest,
+        ..*blueprint
+    });
+    match template.as_deref() == Some(&before.template) {
+        true => before,
+        false => built,
+    }
+}
+
+/// Runners that refuse a checkpoint must be told what it may lose.
+fn names_no_other(manifest: &Manifest, allowed: &OnStateChange) -> bool {
+    let mut named = on_state_change(manifest).iter().flat_map(|change| &change.drop);
+    named.all(|name| allowed.drop.contains(name))
+}
+
+fn on_state_change(manifest: &Manifest) -> &Option<OnStateChange> {
+    match manifest {
+        Manifest::StreamPipeline(object) => &object.spec.on_state_change,
+        Manifest::WindowAggregation(object) => &object.spec.on_state_change,
+    }
+}
+
+fn on_state_change_mut(manifest: &mut Manifest) -> &mut Option<OnStateChange> {
+    match manifest {
+        Manifest::StreamPipeline(object) => &mut object.spec.on_state_change,
+        Manifest::WindowAggregation(object) => &mut object.spec.on_state_change,
     }
 }
 

@@ -93,6 +93,9 @@ impl Keeper {
             Ok(found) => found,
             Err(error) => return self.failed(&format!("cannot read whom the API server trusts: {error}")),
         };
+        for (registration, ours) in self.publisher.registrations(&found) {
+            self.metrics.registered(registration, ours);
+        }
         let ours: Vec<_> = found.iter().filter_map(Found::ours).collect();
         let troubles = found.iter().filter_map(Found::trouble).map(str::to_owned).collect();
         if ours.is_empty() {

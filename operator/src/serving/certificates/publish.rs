@@ -29,6 +29,16 @@ pub(super) enum Target {
     Webhooks(String),
 }
 
+impl Target {
+    /// How metrics name it.
+    fn registration(&self) -> &'static str {
+        match self {
+            Self::ApiService => "external_metrics",
+            Self::Webhooks(_) => "webhook",
+        }
+    }
+}
+
 /// Why reading or writing failed.
 #[derive(Debug, Error)]
 pub(super) enum Error {
@@ -150,6 +160,12 @@ impl Publisher {
             });
         }
         Ok(found)
+    }
+
+    /// What each target is called in metrics, with whether `found` says that it is ours.
+    pub(super) fn registrations(&self, found: &[Found]) -> impl Iterator<Item = (&'static str, bool)> {
+        let ours = found.iter().map(|found| found.ours().is_some());
+        self.targets.iter().map(Target::registration).zip(ours)
     }
 
     /// Adds the needed authorities. Somebody else's write since the last read makes it fail.

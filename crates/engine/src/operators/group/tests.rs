@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use millrace_plan::{Aggregate, AggregateFunction};
+use millrace_plan::{Aggregate, AggregateFunction, TimeDomain};
 use proptest::prelude::*;
 
 use super::*;
@@ -9,9 +9,14 @@ use crate::state::testing::{self, Row, Value, aggregate, aggregates, arguments, 
 const KEYS: [usize; 2] = [0, 1];
 
 fn operator(keys: &[usize], aggregates: &[Aggregate]) -> GroupOperator {
+    kept(keys, aggregates, None)
+}
+
+fn kept(keys: &[usize], aggregates: &[Aggregate], ttl: Option<Ttl>) -> GroupOperator {
     let spec = Group {
         keys: keys.to_vec(),
         aggregates: aggregates.to_vec(),
+        ttl,
     };
     GroupOperator::new(&spec, &testing::input(), &testing::output(keys, Vec::new(), aggregates))
 }
@@ -234,6 +239,81 @@ fn a_mean_whose_sum_leaves_128_bits_overflows() {
     }
 }
 
+#[test]
+fn keys_that_never_come_again_do_not_fill_memory() {
+    let count = [aggregate(AggregateFunction::Count, "")];
+    let ttl = Ttl {
+        after: 100,
+        time: TimeDomain::Event,
+    };
+    let (mut kept, mut forever) = (kept(&[1], &count, Some(ttl)), operator(&[1], &count));
+    let mut largest = 0;
+    for start in (0..50_000).step_by(50) {
+        let row = |number| {
+            let row = Row {
+                number,
+                ..Row::default()
+            };
+            (row, number, number - 1)
+        };
+        let batch = testing::batch(&(start..start + 50).map(row).collect::<Vec<_>>());
+        let now = Now {
+            watermark: start + 48,
+            ..testing::NOW
+        };
+        for group in [&mut kept, &mut forever] {
+            group.step(&batch, &arguments(&batch, &count), now, &mut Vec::new());
+        }
+        largest = largest.max(kept.size().groups);
+    }
+    assert!(largest < 1_000, "{largest} groups are not swept fast enough");
+    assert_eq!(forever.size().groups, 50_000);
+    let (kept_bytes, forever_bytes) = (kept.size().bytes, forever.size().bytes);
+    assert!(kept_bytes * 20 < forever_bytes, "{kept_bytes} of {forever_bytes} bytes");
+    assert_eq!(kept.take_expired() as usize + kept.size().groups, 50_000);
+}
+
+#[test]
+fn a_group_is_swept_without_any_further_row() {
+    let count = [aggregate(AggregateFunction::Count, "")];
+    let ttl = Ttl {
+        after: 100,
+        time: TimeDomain::Processing,
+    };
+    let mut group = kept(&[1], &count, Some(ttl));
+    let batch = testing::batch(&[(Row::default(), 0, 0)]);
+    let at = |clock| Now { clock, ..testing::NOW };
+    group.step(&batch, &arguments(&batch, &count), at(1_000), &mut Vec::new());
+    let nothing = testing::batch(&[]);
+    for (clock, groups, expired) in [(1_099, 1, 0), (1_100, 0, 1), (1_101, 0, 0)] {
+        group.step(&nothing, &arguments(&nothing, &count), at(clock), &mut Vec::new());
+        assert_eq!(
+            (group.size().groups, group.take_expired()),
+            (groups, expired),
+            "at {clock}"
+        );
+    }
+}
+
+#[test]
+fn state_kept_for_ever_is_not_taken_for_state_with_deadlines() {
+    let count = [aggregate(AggregateFunction::Count, "")];
+    let ttl = |after| {
+        Some(Ttl {
+            after,
+            time: TimeDomain::Event,
+        })
+    };
+    assert_eq!(
+        kept(&[0], &count, ttl(5))
+            .load(&saved(&operator(&[0], &count)))
+            .unwrap_err(),
+        "it was saved for nothing more, the plan has `kept by event time`"
+    );
+    let bytes = saved(&kept(&[0], &count, ttl(5)));
+    assert_eq!(kept(&[0], &count, ttl(6)).load(&bytes), Ok(()));
+}
+
 /// Rows of which some make an aggregate overflow.
 pub(crate) fn rows() -> impl Strategy<Value = Row> {
     let whole = prop_oneof![8 => -1000i64..1000, 1 => Just(i64::MAX / 2), 1 => Just(i64::MIN / 2)];
@@ -263,6 +343,56 @@ pub(crate) fn rows() -> impl Strategy<Value = Row> {
 }
 
 proptest! {
+    #[test]
+    fn a_group_begins_anew_when_its_time_is_over_however_rows_are_cut(
+        steps in testing::steps(rows()),
+        after in 1i64..40,
+        processing: bool,
+    ) {
+        let aggregates = aggregates();
+        let ttl = Ttl { after, time: if processing { TimeDomain::Processing } else { TimeDomain::Event } };
+        let mut group = kept(&KEYS, &aggregates, Some(ttl));
+        let mut groups: HashMap<_, (Vec<(Row, i64)>, i64)> = HashMap::new();
+        let (mut begun, mut expired) = (0, 0);
+        for testing::Step { rows, now, reload } in steps {
+            let batch = testing::batch(&rows);
+            let mut faults = Vec::new();
+            let made = group.step(&batch, &arguments(&batch, &aggregates), now, &mut faults);
+            let out = testing::results(made.expect("every row has a result"));
+            expired += group.take_expired();
+            let (mut emitted, mut rejected) = (0, Vec::new());
+            for (at, (row, time, watermark)) in rows.iter().enumerate() {
+                let (passed, time_of_row) = if processing { (now.clock, now.clock) } else { (*watermark, *time) };
+                let held = groups.get(&(row.name, row.number)).filter(|(_, deadline)| *deadline > passed);
+                let fresh = held.is_none();
+                let (mut so_far, deadline) = held.cloned().unwrap_or((Vec::new(), i64::MIN));
+                so_far.push((row.clone(), *time));
+                let Some(results) = expected(&so_far) else {
+                    rejected.push(at);
+                    continue;
+                };
+                begun += u64::from(fresh);
+                groups.insert((row.name, row.number), (so_far, deadline.max(time_of_row + after)));
+                prop_assert_eq!(out.origins[emitted] as usize, at);
+                prop_assert_eq!(&values(out.columns.columns(), emitted)[2..], &results);
+                emitted += 1;
+            }
+            let faults: Vec<_> = faults.into_iter().map(|(row, _)| row).collect();
+            prop_assert_eq!((out.len(), faults), (emitted, rejected));
+            if reload {
+                let before = group.size().groups;
+                let bytes = saved(&group);
+                group = kept(&KEYS, &aggregates, Some(ttl));
+                prop_assert_eq!(group.load(&bytes), Ok(()));
+                prop_assert_eq!(saved(&group), bytes);
+                let alive = groups.values().filter(|(_, deadline)| *deadline > now.of(ttl.time)).count();
+                prop_assert_eq!(group.size().groups, alive, "what is saved is what is not forgotten");
+                expired += (before - alive) as u64;
+            }
+        }
+        prop_assert_eq!(begun, expired + group.size().groups as u64, "every group is there or was counted");
+    }
+
     #[test]
     fn results_are_those_of_all_rows_so_far_however_they_are_cut(
         rows in proptest::collection::vec((rows(), 0i64..100), 0..60),

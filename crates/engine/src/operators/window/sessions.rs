@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use arrow::array::ArrayRef;
-use millrace_plan::{Emit, Fields, Session, Window, WindowTime};
+use millrace_plan::{Emit, Fields, Session, TimeDomain, Window};
 
 use crate::batch::Batch;
 use crate::operators::window::grid;
@@ -28,7 +28,7 @@ use crate::watermark::Watermark;
 pub(super) struct Sessions {
     layout: Layout,
     session: Session,
-    time: WindowTime,
+    time: TimeDomain,
     emit: Emit,
     /// Milliseconds.
     lateness: i64,
@@ -298,7 +298,7 @@ impl Keyed for Sessions {
         now: Now,
         faults: &mut Vec<(usize, Fault)>,
     ) -> Option<Made> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let inputs = self.layout.inputs(batch, arguments);
         let times = Times::of(self.time, batch, now, self.watermark);
         let mut out = Output::default();
         let quick = self.store.has_room(&inputs, batch.len());

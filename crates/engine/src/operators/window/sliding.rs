@@ -9,7 +9,7 @@
 use std::collections::BTreeSet;
 
 use arrow::array::ArrayRef;
-use millrace_plan::{Emit, Fields, Sliding, Window, WindowTime};
+use millrace_plan::{Emit, Fields, Sliding, TimeDomain, Window};
 
 use crate::batch::Batch;
 use crate::operators::window::blocks::{Blocks, Instead, Source};
@@ -27,7 +27,7 @@ use crate::watermark::Watermark;
 pub(super) struct SlidingWindows {
     layout: Layout,
     grid: Grid,
-    time: WindowTime,
+    time: TimeDomain,
     emit: Emit,
     /// Milliseconds.
     lateness: i64,
@@ -410,7 +410,7 @@ impl Keyed for SlidingWindows {
         now: Now,
         faults: &mut Vec<(usize, Fault)>,
     ) -> Option<Made> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let inputs = self.layout.inputs(batch, arguments);
         let times = Times::of(self.time, batch, now, self.watermark);
         let mut out = Output::default();
         let mut span = Span::NOWHERE;

@@ -4,7 +4,7 @@ mod aligned;
 
 mod sessions;
 
-use millrace_plan::{Aggregate, AggregateFunction, Emit, Session, Sliding, Tumbling, Window, WindowKind, WindowTime};
+use millrace_plan::{Aggregate, AggregateFunction, Emit, Session, Sliding, TimeDomain, Tumbling, Window, WindowKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -19,7 +19,7 @@ type Event = (Row, i64, i64, bool);
 fn window(kind: WindowKind, emit: Emit, allowed_lateness: i64) -> Window {
     Window {
         kind,
-        time: WindowTime::Event,
+        time: TimeDomain::Event,
         emit,
         allowed_lateness,
         keys: vec![1],

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use millrace_plan::WindowTime;
+use millrace_plan::TimeDomain;
 
 use crate::batch::Batch;
 use crate::operators::Now;
@@ -18,14 +18,14 @@ pub(super) struct Times<'a> {
 impl<'a> Times<'a> {
     /// By the clock all rows of a batch happen now, and all that happens later is after that. `watermark` is how far time
     /// had come before: a clock that was put back stands still.
-    pub(super) fn of(time: WindowTime, batch: &'a Batch, now: Now, watermark: i64) -> Self {
+    pub(super) fn of(time: TimeDomain, batch: &'a Batch, now: Now, watermark: i64) -> Self {
         match time {
-            WindowTime::Event => Self {
+            TimeDomain::Event => Self {
                 times: Cow::Borrowed(&batch.times),
                 watermarks: Cow::Borrowed(&batch.watermarks),
                 now: now.watermark,
             },
-            WindowTime::Processing => {
+            TimeDomain::Processing => {
                 let clock = clock(now, watermark);
                 Self {
                     times: Cow::Owned(vec![clock; batch.len()]),
@@ -49,10 +49,10 @@ impl<'a> Times<'a> {
 
 /// The watermark for what stands behind a window: no result that is still to come lies at or before it. The last result
 /// of a window has the time of the window's last instant and comes when the window is closed, `held` later.
-pub(super) fn behind(time: WindowTime, now: Now, watermark: i64, held: i64) -> i64 {
+pub(super) fn behind(time: TimeDomain, now: Now, watermark: i64, held: i64) -> i64 {
     match time {
-        WindowTime::Event => now.watermark.saturating_sub(held),
-        WindowTime::Processing => (clock(now, watermark) - 1).saturating_sub(held),
+        TimeDomain::Event => now.watermark.saturating_sub(held),
+        TimeDomain::Processing => (clock(now, watermark) - 1).saturating_sub(held),
     }
 }
 

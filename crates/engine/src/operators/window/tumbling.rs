@@ -2,7 +2,7 @@
 //! that makes no difference, and are added together.
 
 use arrow::array::ArrayRef;
-use millrace_plan::{Fields, Tumbling, Window, WindowTime};
+use millrace_plan::{Fields, TimeDomain, Tumbling, Window};
 
 use crate::batch::Batch;
 use crate::operators::window::changes::Changes;
@@ -18,7 +18,7 @@ use crate::watermark::Watermark;
 pub(super) struct TumblingWindows {
     layout: Layout,
     tumbling: Tumbling,
-    time: WindowTime,
+    time: TimeDomain,
     /// Milliseconds.
     lateness: i64,
     output: Fields,
@@ -138,7 +138,7 @@ impl Keyed for TumblingWindows {
         now: Now,
         faults: &mut Vec<(usize, Fault)>,
     ) -> Option<Made> {
-        let inputs = self.layout.inputs(&batch.columns, arguments);
+        let inputs = self.layout.inputs(batch, arguments);
         let mut out = Output::default();
         let mut span = Span::NOWHERE;
         let times = Times::of(self.time, batch, now, self.watermark);

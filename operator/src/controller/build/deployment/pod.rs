@@ -1,16 +1,16 @@
 //! One runner's pod. It fits the Pod Security profile `restricted`.
 
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, ObjectFieldSelector,
-    PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile,
-    SecurityContext,
+    Affinity, Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, LocalObjectReference,
+    ObjectFieldSelector, PodAffinity, PodAffinityTerm, PodSecurityContext, PodSpec, Probe, ResourceRequirements,
+    SeccompProfile, SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use millrace_plan::Resources;
 
-use super::volumes::{self, PLAN_DIR, SECRETS_DIR, STATE_DIR};
+use super::volumes::{self, CONFIG_MAPS_DIR, PLAN_DIR, SECRETS_DIR, STATE_DIR};
 use super::{ADMIN, ADMIN_PORT, Blueprint, labels, names};
 use crate::controller::build::config_map::FILE;
 
@@ -47,10 +47,19 @@ pub(super) fn build(blueprint: &Blueprint, plan: &str) -> PodSpec {
             }),
             ..PodSecurityContext::default()
         }),
+        // Where there are none the field stays away: an empty list would be another template of every pipeline.
+        image_pull_secrets: (!blueprint.pull_secrets.is_empty()).then(|| pull_secrets(blueprint)),
         containers: vec![container(blueprint)],
         volumes: Some(volumes::volumes(blueprint, plan)),
         ..PodSpec::default()
     }
+}
+
+fn pull_secrets(blueprint: &Blueprint) -> Vec<LocalObjectReference> {
+    let secrets = blueprint.pull_secrets.iter();
+    secrets
+        .map(|name| LocalObjectReference { name: name.clone() })
+        .collect()
 }
 
 /// All runners on the node that has the claim: no other can mount it.
@@ -77,7 +86,7 @@ fn container(blueprint: &Blueprint) -> Container {
         name: "runner".to_owned(),
         image: Some(blueprint.image.to_owned()),
         image_pull_policy: Some(blueprint.pull_policy.to_owned()),
-        args: Some(arguments()),
+        args: Some(arguments(blueprint)),
         env: Some(vec![runner_id()]),
         ports: Some(vec![ContainerPort {
             name: Some(ADMIN.to_owned()),
@@ -109,7 +118,7 @@ fn container(blueprint: &Blueprint) -> Container {
     }
 }
 
-fn arguments() -> Vec<String> {
+fn arguments(blueprint: &Blueprint) -> Vec<String> {
     let plan = format!("{PLAN_DIR}/{FILE}");
     let arguments = [
         ("--plan", plan.as_str()),
@@ -117,7 +126,10 @@ fn arguments() -> Vec<String> {
         ("--secrets-dir", SECRETS_DIR),
         ("--termination-log", LAST_WORDS),
     ];
-    arguments.map(|(name, value)| format!("{name}={value}")).into()
+    // Runners without tables do not start anew when a version of ours learns of this.
+    let tables = volumes::has_tables(blueprint).then_some(("--config-maps-dir", CONFIG_MAPS_DIR));
+    let arguments = arguments.into_iter().chain(tables);
+    arguments.map(|(name, value)| format!("{name}={value}")).collect()
 }
 
 /// The pod's name: the same after a restart of the container, and nobody else's.

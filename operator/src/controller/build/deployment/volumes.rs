@@ -1,5 +1,5 @@
-//! What a runner's pod mounts: its plan, its checkpoints, the Secrets that the spec names, and a place for temporary
-//! files, because its root is read-only.
+//! What a runner's pod mounts: its plan, its checkpoints, the Secrets and ConfigMaps that the spec names, and a place for
+//! temporary files, because its root is read-only.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaimVolumeSource, SecretVolumeSource,
     Volume, VolumeMount,
 };
-use millrace_plan::{SecretKey, Security};
+use millrace_plan::{SecretKey, Security, TableOrigin};
 
 use super::{Blueprint, names};
 use crate::controller::build::config_map::FILE;
@@ -18,6 +18,8 @@ pub(super) const PLAN_DIR: &str = "/etc/millrace";
 pub(super) const STATE_DIR: &str = "/var/lib/millrace";
 /// Where Secrets are, a directory each.
 pub(super) const SECRETS_DIR: &str = "/etc/millrace-secrets";
+/// Where ConfigMaps with tables are, a directory each.
+pub(super) const CONFIG_MAPS_DIR: &str = "/etc/millrace-config-maps";
 const TEMPORARY_DIR: &str = "/tmp";
 /// The runner's group reads them, nobody else.
 const SECRET_MODE: i32 = 0o440;
@@ -51,6 +53,16 @@ pub(super) fn volumes(blueprint: &Blueprint, plan: &str) -> Vec<Volume> {
                 ..Volume::default()
             }),
     );
+    let tables = tables(blueprint).into_iter().enumerate();
+    volumes.extend(tables.map(|(at, (name, keys))| Volume {
+        name: table_volume(at),
+        config_map: Some(ConfigMapVolumeSource {
+            name: name.to_owned(),
+            items: Some(keys.into_iter().map(key_to_path).collect()),
+            ..ConfigMapVolumeSource::default()
+        }),
+        ..Volume::default()
+    }));
     volumes
 }
 
@@ -62,6 +74,8 @@ pub(super) fn mounts(blueprint: &Blueprint) -> Vec<VolumeMount> {
     ];
     let secrets = secrets(blueprint).into_keys().enumerate();
     mounts.extend(secrets.map(|(at, name)| mount(&secret_volume(at), &format!("{SECRETS_DIR}/{name}"), true)));
+    let tables = tables(blueprint).into_keys().enumerate();
+    mounts.extend(tables.map(|(at, name)| mount(&table_volume(at), &format!("{CONFIG_MAPS_DIR}/{name}"), true)));
     mounts
 }
 
@@ -102,6 +116,10 @@ fn secret_volume(at: usize) -> String {
     format!("secret-{at}")
 }
 
+fn table_volume(at: usize) -> String {
+    format!("table-{at}")
+}
+
 fn key_to_path(key: &str) -> KeyToPath {
     KeyToPath {
         key: key.to_owned(),
@@ -126,4 +144,23 @@ fn secrets<'a>(blueprint: &Blueprint<'a>) -> BTreeMap<&'a str, Vec<&'a str>> {
         }
     }
     secrets
+}
+
+/// Whether any ConfigMap holds a table.
+pub(super) fn has_tables(blueprint: &Blueprint) -> bool {
+    !tables(blueprint).is_empty()
+}
+
+/// The keys that the plan's tables are in, by ConfigMap.
+fn tables<'a>(blueprint: &Blueprint<'a>) -> BTreeMap<&'a str, Vec<&'a str>> {
+    let mut tables = BTreeMap::<&str, Vec<&str>>::new();
+    for (_, table) in blueprint.plan.tables() {
+        if let TableOrigin::ConfigMap { name, key } = &table.origin {
+            let keys = tables.entry(name).or_default();
+            if !keys.contains(&key.as_str()) {
+                keys.push(key);
+            }
+        }
+    }
+    tables
 }

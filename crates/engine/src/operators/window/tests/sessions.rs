@@ -266,7 +266,7 @@ proptest! {
     fn by_the_clock_rows_happen_when_they_come(
         events in events(), reloads in cuts(), kind in kinds(), emit in emits(),
     ) {
-        let spec = Window { time: WindowTime::Processing, ..window(kind, emit, 0) };
+        let spec = Window { time: TimeDomain::Processing, ..window(kind, emit, 0) };
         let mut model = Model::new(&spec);
         for (at, (row, _, watermark, keep)) in events.iter().enumerate() {
             model.event(at, &(row.clone(), watermark + 1, *watermark, *keep));

@@ -1,0 +1,133 @@
+//! What a reader of committed records would see of a run, as text, and how two runs differ.
+
+use std::collections::BTreeMap;
+
+use millrace_engine::{Bytes, Effects, Record};
+use millrace_plan::Plan;
+
+/// Everything that a run asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// In order: it must not depend on cuts.
+    results: Vec<String>,
+    /// In order for each operator and reason; how those stand among each other, and among results, is free.
+    rejected: BTreeMap<String, Vec<String>>,
+    /// Rows that each operator passed on.
+    passed: Vec<u64>,
+    /// How far event time had come at the end.
+    newest: Option<i64>,
+}
+
+impl Observed {
+    /// What a step asked for. Positions in the step's input become offsets.
+    pub(crate) fn of(effects: &Effects, records: &[Record<'_>], plan: &Plan) -> Self {
+        let input = |at: u32| &records[at as usize];
+        let offset = |at: Option<u32>| at.map_or_else(|| "none".to_owned(), |at| input(at).offset.to_string());
+        let mut observed = Self {
+            passed: effects.passed.clone(),
+            ..Self::default()
+        };
+        for emit in &effects.emits {
+            let key = shown(effects.resolve(emit.key, |at| input(at).key));
+            let value = shown(effects.resolve(emit.value, |at| input(at).value));
+            let (time, headers) = (emit.timestamp, offset(emit.headers_of));
+            observed
+                .results
+                .push(format!("{key} = {value} at {time}, headers of {headers}"));
+        }
+        for rejected in &effects.rejected {
+            let operator = rejected
+                .operator
+                .map(|at| plan.operators[usize::from(at)].name.as_str());
+            let place = format!("{} {:?}", operator.unwrap_or("decoder"), rejected.reason);
+            let row = match rejected.row {
+                Bytes::Null => String::new(),
+                made => shown(effects.resolve(made, |_| None)),
+            };
+            let text = format!(
+                "{} {row} {:?}: {}",
+                offset(rejected.input),
+                rejected.target,
+                rejected.message
+            );
+            observed.rejected.entry(place).or_default().push(text);
+        }
+        observed
+    }
+
+    /// Adds what came later.
+    pub(crate) fn append(&mut self, later: Self) {
+        self.results.extend(later.results);
+        for (place, texts) in later.rejected {
+            self.rejected.entry(place).or_default().extend(texts);
+        }
+        self.passed.resize(self.passed.len().max(later.passed.len()), 0);
+        self.passed
+            .iter_mut()
+            .zip(later.passed)
+            .for_each(|(sum, more)| *sum += more);
+    }
+
+    /// With how far event time has come.
+    pub(crate) fn at(mut self, newest: Option<i64>) -> Self {
+        self.newest = newest;
+        self
+    }
+
+    pub(crate) fn results(&self) -> usize {
+        self.results.len()
+    }
+
+    pub(crate) fn rejected(&self) -> usize {
+        self.rejected.values().map(Vec::len).sum()
+    }
+
+    /// What another run has that this one has not, or the other way round.
+    pub(crate) fn difference(&self, other: &Self) -> Option<String> {
+        let mut parts = vec![("results".to_owned(), &self.results[..], &other.results[..])];
+        let none: &[String] = &[];
+        let places = self.rejected.keys().chain(other.rejected.keys());
+        for place in places {
+            let [ours, theirs] = [self, other].map(|one| one.rejected.get(place).map_or(none, |texts| &texts[..]));
+            parts.push((format!("rows rejected by {place}"), ours, theirs));
+        }
+        for (what, ours, theirs) in parts {
+            if let Some(at) = (0..ours.len().max(theirs.len())).find(|at| ours.get(*at) != theirs.get(*at)) {
+                let text = |texts: &[String]| texts.get(at).map_or("nothing more".to_owned(), Clone::clone);
+                return Some(format!(
+                    "{what} differ at {at} (of {} and {})\n  whole run:   {}\n  crashed run: {}",
+                    ours.len(),
+                    theirs.len(),
+                    text(ours),
+                    text(theirs)
+                ));
+            }
+        }
+        let rest = |one: &Self| {
+            format!(
+                "{:?} rows passed on by the operators, newest event time {:?}",
+                one.passed, one.newest
+            )
+        };
+        let (ours, theirs) = (rest(self), rest(other));
+        (ours != theirs).then(|| format!("counts differ\n  whole run:   {ours}\n  crashed run: {theirs}"))
+    }
+
+    /// Every line, for a person.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
+        let results = self.results.iter().map(|text| format!("  + {text}"));
+        let rejected = self
+            .rejected
+            .iter()
+            .flat_map(|(place, texts)| texts.iter().map(move |text| format!("  - {place}: {text}")));
+        results.chain(rejected)
+    }
+}
+
+/// Bytes as text.
+pub(crate) fn shown(bytes: Option<&[u8]>) -> String {
+    bytes.map_or_else(
+        || "null".to_owned(),
+        |bytes| String::from_utf8_lossy(bytes).into_owned(),
+    )
+}
