@@ -8,6 +8,11 @@ use serde_json::{Value, json};
 /// Name and the smallest operator that uses it, over the fields `k` (string, the record key) and `a` (int64).
 const PROBES: &[(&str, &str)] = &[
     (
+        "join",
+        "join: {table: {name: t, file: {path: /t.csv}, schema: {fields: [{name: k, type: string}, {name: v, type: int64}]}, \
+         key: [k]}, on: [{field: k}]}",
+    ),
+    (
         "sliding",
         "window: {sliding: {size: 10ms, slide: 5ms}, keys: [k], aggregates: [{name: c, function: count}]}",
     ),

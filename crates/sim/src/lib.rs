@@ -27,7 +27,7 @@ pub use world::Sabotage;
 use crate::input::Event;
 use crate::manifest::Made;
 use crate::random::Random;
-use crate::world::{Mood, World};
+use crate::world::{Mood, Stage, World};
 
 /// What a run without a difference has gone through: proof that it was a test.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,9 @@ pub struct Played {
     pub operators: Vec<&'static str>,
     /// Operators that the validator refused before the plan stood.
     pub refused: usize,
-    /// Inputs.
+    /// Stages of the plan.
+    pub stages: usize,
+    /// Inputs, of all stages.
     pub events: usize,
     /// Results and rejected rows of the whole run.
     pub results: usize,
@@ -101,7 +103,7 @@ impl Case {
         &self.made.text
     }
 
-    /// Plays the run several times: whole, then cut and crashed in three moods. `tell`, if there is one, hears of every
+    /// Plays each stage several times: whole, then cut and crashed in three moods. `tell`, if there is one, hears of every
     /// step.
     pub fn play(&self, sabotage: Sabotage, mut tell: Tell<'_>) -> Result<Played, Box<Failure>> {
         let fail = |why| {
@@ -111,27 +113,41 @@ impl Case {
                 why,
             })
         };
-        tell.iter_mut().for_each(|tell| tell("--- the whole run"));
-        let whole = World::new(&self.made.program, &self.events, &mut tell).whole();
         let mut played = Played {
             operators: self.made.operators.clone(),
             refused: self.made.refused,
-            events: self.events.len(),
-            results: whole.results(),
-            rejected: whole.rejected(),
+            stages: self.made.program.plan().stages(),
             ..Played::default()
         };
         let mut random = self.random.clone();
-        for mood in Mood::all(&mut random) {
-            tell.iter_mut().for_each(|tell| tell(&format!("--- {mood:?}")));
-            let mut world = World::new(&self.made.program, &self.events, &mut tell);
-            let found = world.crashed(mood, sabotage, &mut random).map_err(fail)?;
-            if let Some(difference) = whole.difference(&found) {
-                return Err(fail(format!("{difference}\nin {mood:?}")));
+        let mut events = self.events.clone();
+        for stage in 0..played.stages {
+            let stage = Stage {
+                program: &self.made.program,
+                stage,
+                events: &events,
+            };
+            tell.iter_mut()
+                .for_each(|tell| tell(&format!("--- stage {}, the whole run", stage.stage)));
+            let whole = World::new(stage, &mut tell).whole();
+            played.events += events.len();
+            played.results += whole.results();
+            played.rejected += whole.rejected();
+            for mood in Mood::all(&mut random) {
+                tell.iter_mut()
+                    .for_each(|tell| tell(&format!("--- stage {}, {mood:?}", stage.stage)));
+                let mut world = World::new(stage, &mut tell);
+                let found = world.crashed(mood, sabotage, &mut random).map_err(fail)?;
+                if let Some(difference) = whole.difference(&found) {
+                    return Err(fail(format!("{difference}\nin stage {}, {mood:?}", stage.stage)));
+                }
+                played.crashes += world.crashes;
+                played.undone += world.undone;
+                played.checkpoints += world.checkpoints;
             }
-            played.crashes += world.crashes;
-            played.undone += world.undone;
-            played.checkpoints += world.checkpoints;
+            // How often a stage tells the next one the time depends on its commits. So each is a partition of its own, whose
+            // input was written once.
+            events = World::new(stage, &mut None).written_for_the_next(&mut random);
         }
         Ok(played)
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use millrace_engine::Program;
-use millrace_plan::{ArrayItem, Field, FieldType, ItemKind, Plan};
+use millrace_engine::{Program, Tables};
+use millrace_plan::{ArrayItem, Field, FieldType, ItemKind, Operator, OperatorKind, Plan};
 use serde_json::{Value, json};
 
 use crate::operators::{self, Place};
@@ -85,7 +85,8 @@ pub(crate) fn make(random: &mut Random) -> Made {
     }
     let text = written(&spec);
     let plan = checked(&spec).expect("every longer manifest was checked");
-    let program = Program::compile(Arc::new(plan)).unwrap_or_else(|why| unreachable!("{why}\n{text}"));
+    let tables = tables(&plan);
+    let program = Program::with_tables(Arc::new(plan), &tables).unwrap_or_else(|why| unreachable!("{why}\n{text}"));
     Made {
         text,
         program: Arc::new(program),
@@ -93,6 +94,14 @@ pub(crate) fn make(random: &mut Random) -> Made {
         operators,
         refused,
     }
+}
+
+fn tables(plan: &Plan) -> Tables {
+    let table = |(position, operator): (usize, &Operator)| match &operator.kind {
+        OperatorKind::Join(join) => Some((position, operators::table(join.table.valid_from.is_some()))),
+        _ => None,
+    };
+    plan.operators.iter().enumerate().filter_map(table).collect()
 }
 
 fn shape(random: &mut Random) -> Shape {

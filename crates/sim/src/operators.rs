@@ -30,6 +30,7 @@ const SORTS: &[Sort] = &[
     ("session", 3, session),
     ("deduplicate", 2, deduplicate),
     ("previous", 2, previous),
+    ("join", 2, join),
 ];
 
 /// All sorts that the validator knows.
@@ -139,6 +140,44 @@ fn previous(random: &mut Random, place: &Place<'_>) -> Value {
     json!({"previous": previous})
 }
 
+/// What stands in the table of a join: `tk`, `tv` and, where rows follow each other in time, `since`.
+pub(crate) fn table(follow: bool) -> Vec<u8> {
+    let rows = match follow {
+        false => "tk,tv\nk0,1\nk1,\nk2,3\na,4\n",
+        true => "tk,tv,since\nk0,1,1000000\nk0,2,1000300\nk1,,1000100\na,4,0\n",
+    };
+    rows.as_bytes().to_vec()
+}
+
+fn join(random: &mut Random, place: &Place<'_>) -> Value {
+    let texts: Vec<&Field> = place
+        .fields
+        .iter()
+        .filter(|field| Kind::of(field) == Some(Kind::Text))
+        .collect();
+    let on = texts
+        .get(random.below(texts.len().max(1)))
+        .map_or("none", |field| field.name.as_str());
+    let mut fields = json!([{"name": "tk", "type": "string"}, {"name": "tv", "type": "int64", "nullable": true}]);
+    let follow = random.chance(50);
+    let mut table = json!({"name": "t", "file": {"path": "/t.csv"}, "key": ["tk"]});
+    if follow {
+        fields
+            .as_array_mut()
+            .expect("it is a list")
+            .push(json!({"name": "since", "type": "timestamp"}));
+        (table["asOf"], table["validFrom"]) = (json!("eventTime"), json!("since"));
+    }
+    table["schema"] = json!({"fields": fields});
+    let added = json!([{"field": "tv", "as": format!("t{}", random.below(100))}]);
+    json!({"join": {
+        "table": table,
+        "on": [{"field": on, "equals": "tk"}],
+        "type": random.pick(&["inner", "left"]),
+        "fields": added,
+    }})
+}
+
 fn tumbling(random: &mut Random, place: &Place<'_>) -> Value {
     let mut tumbling = json!({"size": random.pick(&["1ms", "10ms", "25ms", "100ms", "1s"])});
     if random.chance(30) && tumbling["size"] != "1ms" {
@@ -188,9 +227,13 @@ fn window(random: &mut Random, place: &Place<'_>, kind: &str, spec: Value) -> Va
 
 const TIMES: &[&str] = &["1ms", "10ms", "30ms", "200ms", "1s"];
 
-/// The record key and maybe more.
+/// The record key and maybe more; sometimes another, so that the plan is cut there.
 fn keys(random: &mut Random, place: &Place<'_>) -> Vec<String> {
-    let mut keys = place.key.to_vec();
+    let mut keys = if random.chance(8) {
+        Vec::new()
+    } else {
+        place.key.to_vec()
+    };
     let scalar = |field: &&Field| Kind::of(field).is_some() && !place.key.contains(&field.name);
     let others: Vec<String> = place
         .fields
@@ -198,7 +241,7 @@ fn keys(random: &mut Random, place: &Place<'_>) -> Vec<String> {
         .filter(scalar)
         .map(|field| field.name.clone())
         .collect();
-    if !others.is_empty() && random.chance(25) {
+    if !others.is_empty() && (keys.is_empty() || random.chance(25)) {
         keys.push(others[random.below(others.len())].clone());
     }
     keys

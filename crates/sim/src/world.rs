@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use millrace_engine::checkpoint::{Checkpoint, Identity};
-use millrace_engine::{Chain, Effects, Input, Program, Record};
+use millrace_engine::{Chain, Effects, Emit, Input, Note, Program, Record};
 
 use crate::Tell;
 use crate::input::{Event, Stored};
@@ -72,10 +72,21 @@ impl Sabotage {
     ];
 }
 
+/// What a world plays.
+#[derive(Clone, Copy)]
+pub(crate) struct Stage<'a> {
+    pub(crate) program: &'a Arc<Program>,
+    pub(crate) stage: usize,
+    pub(crate) events: &'a [Event],
+}
+
 /// A partition and its owner.
 pub(crate) struct World<'a, 't> {
     program: &'a Arc<Program>,
+    stage: usize,
     events: &'a [Event],
+    /// What the next stage reads.
+    written: Vec<Event>,
     tell: &'a mut Tell<'t>,
     chain: Chain,
     /// The next event.
@@ -92,11 +103,13 @@ pub(crate) struct World<'a, 't> {
 }
 
 impl<'a, 't> World<'a, 't> {
-    pub(crate) fn new(program: &'a Arc<Program>, events: &'a [Event], tell: &'a mut Tell<'t>) -> Self {
+    pub(crate) fn new(Stage { program, stage, events }: Stage<'a>, tell: &'a mut Tell<'t>) -> Self {
         Self {
-            chain: Chain::new(Arc::clone(program)),
+            chain: Chain::of_stage(Arc::clone(program), stage),
             program,
+            stage,
             events,
+            written: Vec::new(),
             tell,
             position: 0,
             ended: false,
@@ -115,6 +128,30 @@ impl<'a, 't> World<'a, 't> {
             self.step(usize::MAX);
         }
         self.pending.at(self.chain.newest_event_time())
+    }
+
+    /// What a run of this stage writes for the next one, with the time told now and then and at the end.
+    pub(crate) fn written_for_the_next(mut self, random: &mut Random) -> Vec<Event> {
+        while !self.ended {
+            if let Some(Event::Clock(now)) = self.events.get(self.position) {
+                self.written.push(Event::Clock(*now));
+            }
+            self.step(random.below(8) + 1);
+            if let Some(watermark) = self.chain.says().filter(|_| self.ended || random.chance(40)) {
+                let note = Note {
+                    from: (self.stage as u16, 0),
+                    of: 1,
+                    watermark,
+                    idle: false,
+                };
+                self.written.push(Event::Record(Stored {
+                    timestamp: 0,
+                    key: None,
+                    value: Some(note.encode()),
+                }));
+            }
+        }
+        self.written
     }
 
     /// Cut, committed and crashed as the mood wants it. The error says which promise of the engine was broken.
@@ -170,6 +207,14 @@ impl<'a, 't> World<'a, 't> {
         let mut effects = Effects::default();
         self.chain.step(input, &mut effects);
         let observed = Observed::of(&effects, records, self.program.plan());
+        let of_input = |at: u32| &records[at as usize];
+        let stored = |emit: &Emit| Stored {
+            timestamp: emit.timestamp,
+            key: effects.resolve(emit.key, |at| of_input(at).key).map(<[u8]>::to_vec),
+            value: effects.resolve(emit.value, |at| of_input(at).value).map(<[u8]>::to_vec),
+        };
+        self.written
+            .extend(effects.emits.iter().map(|emit| Event::Record(stored(emit))));
         if let Some(tell) = self.tell {
             match input {
                 Input::Records(_) => tell(&format!("{} records up to {}", records.len(), self.position)),
@@ -245,7 +290,7 @@ impl<'a, 't> World<'a, 't> {
             Sabotage::SkipsARecord => self.position = self.events.len().min(self.position + 1),
             _ => {}
         }
-        self.chain = Chain::new(Arc::clone(self.program));
+        self.chain = Chain::of_stage(Arc::clone(self.program), self.stage);
         let dropped = self
             .chain
             .load(checkpoint.newest_event_time, &checkpoint.sections)

@@ -34,6 +34,7 @@ fn committed_effects_are_those_of_a_run_without_cuts_and_crashes() {
         Err(failure) => failures.push(failure),
         Ok(played) => {
             sum.refused += played.refused;
+            sum.stages += played.stages;
             sum.events += played.events;
             sum.results += played.results;
             sum.rejected += played.rejected;
@@ -52,6 +53,8 @@ fn committed_effects_are_those_of_a_run_without_cuts_and_crashes() {
         panic!("{} of {SEEDS} seeds differ: {seeds:?}\n\n{first}", failures.len());
     }
     // What was played was worth playing.
+    let unknown: Vec<&str> = millrace_sim::unknown().collect();
+    assert!(unknown.is_empty(), "the validator does not know {unknown:?}");
     for sort in millrace_sim::sorts() {
         assert!(
             sorts.get(sort).is_some_and(|count| *count >= 50),
@@ -59,6 +62,7 @@ fn committed_effects_are_those_of_a_run_without_cuts_and_crashes() {
         );
     }
     let each = SEEDS as usize;
+    assert!(sum.stages > each + each / 20, "plans are cut: {sum:?}");
     assert!(sum.events > 30 * each, "{sum:?}");
     assert!(sum.results > 20 * each, "{sum:?}");
     assert!(sum.rejected > 3 * each, "{sum:?}");
