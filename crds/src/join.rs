@@ -18,6 +18,8 @@ pub struct JoinSpec {
     pub table: Option<TableSpec>,
     /// Which fields must be equal: one entry for every field of the table's key. NULL equals nothing.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["field"]))]
+    // Not `on`: YAML 1.1, which kubectl and Helm read, takes that for a boolean.
+    #[serde(rename = "match")]
     pub on: Vec<JoinOnSpec>,
     /// What happens to a record without a match. Default: `inner`.
     #[serde(rename = "type", default)]

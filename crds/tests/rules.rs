@@ -71,7 +71,7 @@ fn join(members: Value) -> Value {
     for (name, value) in members.as_object().expect("members") {
         table[name] = value.clone();
     }
-    json!([{"name": "x", "join": {"table": table, "on": [{"field": "a", "equals": "b"}]}}])
+    json!([{"name": "x", "join": {"table": table, "match": [{"field": "a", "equals": "b"}]}}])
 }
 
 /// `spec` with the value at a JSON pointer replaced, or taken away where it is null.
@@ -285,7 +285,7 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         ),
         (
             "/operators",
-            json!([{"name": "x", "join": {"on": [{"field": "a"}]}}]),
+            json!([{"name": "x", "join": {"match": [{"field": "a"}]}}]),
             "set table",
         ),
         (

@@ -55,7 +55,7 @@ mod tests {
         let join = |name: &str, origin: &str| {
             format!(
                 "{{name: {name}, join: {{table: {{name: {name}, {origin}, schema: {{fields: [{{name: k, type: string}}]}}, \
-                 key: [k]}}, on: [{{field: k}}]}}}}"
+                 key: [k]}}, match: [{{field: k}}]}}}}"
             )
         };
         let text = format!(

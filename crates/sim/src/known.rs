@@ -10,7 +10,7 @@ const PROBES: &[(&str, &str)] = &[
     (
         "join",
         "join: {table: {name: t, file: {path: /t.csv}, schema: {fields: [{name: k, type: string}, {name: v, type: int64}]}, \
-         key: [k]}, on: [{field: k}]}",
+         key: [k]}, match: [{field: k}]}",
     ),
     (
         "sliding",

@@ -172,7 +172,7 @@ fn join(random: &mut Random, place: &Place<'_>) -> Value {
     let added = json!([{"field": "tv", "as": format!("t{}", random.below(100))}]);
     json!({"join": {
         "table": table,
-        "on": [{"field": on, "equals": "tk"}],
+        "match": [{"field": on, "equals": "tk"}],
         "type": random.pick(&["inner", "left"]),
         "fields": added,
     }})

@@ -108,7 +108,7 @@ fn manifest(question: Question, grace: i64) -> Option<Value> {
         Question::Table { side } if side != Side::Outer => {
             let schema = json!({"fields": [{"name": "key", "type": "string"}, {"name": "right", "type": "int64", "nullable": true}]});
             let table = json!({"name": "right", "file": {"path": "table.csv"}, "schema": schema, "key": ["key"]});
-            let join = json!({"table": table, "on": [{"field": "key"}], "type": side.name()});
+            let join = json!({"table": table, "match": [{"field": "key"}], "type": side.name()});
             let rename = json!([{"from": "value", "to": "left"}]);
             json!([{"name": "join", "join": join}, {"name": "names", "map": {"rename": rename}}])
         }

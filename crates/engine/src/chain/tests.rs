@@ -133,7 +133,7 @@ fn map_writes_fields_in_order_with_the_event_time() {
 #[test]
 fn a_join_adds_a_tables_fields_and_leaves_key_and_record_as_they_were() {
     let join = "{name: j, join: {table: {name: t, file: {path: t.csv}, schema: {fields: [{name: k, type: string}, \
-                {name: per, type: int64}]}, key: [k]}, on: [{field: k}]}}";
+                {name: per, type: int64}]}, key: [k]}, match: [{field: k}]}}";
     let plan = plan(&format!(
         "[{join}, {{name: m, map: {{keep: [k, a], set: [{{field: share, expression: a / per}}]}}}}]"
     ));

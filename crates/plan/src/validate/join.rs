@@ -23,7 +23,7 @@ pub(super) fn check(path: &str, spec: &JoinSpec, input: &Scope, problems: &mut P
     let key = spec.table.iter().flat_map(|table| &table.key);
     let key: Vec<&str> = key.map(String::as_str).collect();
     let whole = table.is_some();
-    let on = on(&format!("{path}.on"), spec, &key, input, &fields, whole, problems);
+    let on = on(&format!("{path}.match"), spec, &key, input, &fields, whole, problems);
     let keeps_unmatched = spec.join_type == JoinType::Left;
     let mut output = input.clone();
     let added = added(path, spec, &key, keeps_unmatched, &fields, &mut output, problems);
