@@ -14,11 +14,23 @@ fn chain(operators: &str) -> Chain {
     Chain::new(program(operators))
 }
 
+fn chain_with(event_time: &str, operators: &str) -> Chain {
+    Chain::new(program_with(event_time, operators))
+}
+
 fn program(operators: &str) -> Arc<Program> {
-    Arc::new(Program::compile(plan(operators)).unwrap())
+    program_with("{field: ts, maxOutOfOrderness: 5ms}", operators)
+}
+
+fn program_with(event_time: &str, operators: &str) -> Arc<Program> {
+    Arc::new(Program::compile(plan_with(event_time, operators)).unwrap())
 }
 
 fn plan(operators: &str) -> Arc<Plan> {
+    plan_with("{field: ts, maxOutOfOrderness: 5ms}", operators)
+}
+
+fn plan_with(event_time: &str, operators: &str) -> Arc<Plan> {
     let yaml = format!(
         "
 apiVersion: millrace.io/v1alpha1
@@ -34,7 +46,7 @@ spec:
       - {{name: ts, type: int64}}
       - {{name: list, type: array, nullable: true, items: {{type: int64}}}}
   key: [k]
-  eventTime: {{field: ts, maxOutOfOrderness: 5ms}}
+  eventTime: {event_time}
   operators: {operators}
   sinks: [{{name: out, kafka: {{topic: out}}}}]
 "
@@ -666,4 +678,83 @@ proptest! {
         };
         prop_assert_eq!(comparable(found), comparable(expected));
     }
+}
+
+#[test]
+fn what_passes_a_deduplicate_keeps_its_bytes_and_its_key() {
+    let mut chain =
+        chain("[{name: d, deduplicate: {keys: [k, a], within: 1m}}, {name: f, filter: {where: a IS NULL OR a > 0}}]");
+    let odd = r#"{ "a" : 2,"z":1,"ts":1,"k":"x" }"#;
+    let values = [odd, r#"{"k":"x","a":2,"ts":2}"#, r#"{"k":"y","a":2,"ts":3}"#];
+    assert_eq!(
+        step(&mut chain, &values),
+        [format!("x={odd}@7000"), format!("y={}@7002", values[2])]
+    );
+    assert_eq!(step(&mut chain, &[odd]), [""; 0]);
+}
+
+#[test]
+fn a_difference_to_the_record_before_is_a_map_behind_a_previous() {
+    let mut chain = chain(
+        "[{name: p, previous: {keys: [k], fields: [{field: a, as: before}]}},
+          {name: m, map: {keep: [k], set: [{field: d, expression: a - before}, {field: q, expression: 10 / a}]}}]",
+    );
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":5,"ts":1}"#, r#"{"k":"x","a":0,"ts":2}"#]),
+        [
+            r#"x={"k":"x","d":null,"q":2}@1"#,
+            "!dead expression-failed/Some(1) #1: division by zero in `a - before`, `10 / a`",
+        ]
+    );
+    assert_eq!(
+        step(&mut chain, &[r#"{"k":"x","a":2,"ts":3}"#]),
+        [r#"x={"k":"x","d":2,"q":5}@3"#],
+        "a record that fails behind it was here"
+    );
+}
+
+#[test]
+fn rows_that_a_window_makes_at_the_end_go_through_the_steps_behind() {
+    let mut chain = chain(
+        "[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}},
+          {name: p, previous: {keys: [k], fields: [{field: n, as: before}]}},
+          {name: d, deduplicate: {keys: [k], within: 10ms}},
+          {name: m, map: {keep: [k, n, before]}}]",
+    );
+    let values = [
+        r#"{"k":"x","ts":1}"#,
+        r#"{"k":"x","ts":2}"#,
+        r#"{"k":"y","ts":3}"#,
+        r#"{"k":"x","ts":12}"#,
+    ];
+    assert_eq!(step(&mut chain, &values), [""; 0]);
+    assert_eq!(
+        finish(&mut chain),
+        [
+            r#"x={"k":"x","n":2,"before":null}@9"#,
+            r#"y={"k":"y","n":1,"before":null}@9"#,
+            r#"x={"k":"x","n":1,"before":2}@19"#,
+        ]
+    );
+}
+
+#[test]
+fn only_a_clock_that_makes_rows_asks_for_a_commit() {
+    let mut chain = chain_with(
+        "{field: ts, closeAfterIdle: 1s}",
+        "[{name: w, window: {tumbling: {size: 10ms}, keys: [k], aggregates: [{name: n, function: count}]}}]",
+    );
+    let mut effects = Effects::default();
+    chain.step(Input::Clock(1_000_000), &mut effects);
+    step(&mut chain, &[r#"{"k":"x","ts":1}"#]);
+    for (clock, changed) in [(1_000_999, false), (1_001_000, true), (1_002_000, false)] {
+        effects.clear();
+        chain.step(Input::Clock(clock), &mut effects);
+        assert_eq!(
+            (effects.changed, effects.emits.len()),
+            (changed, usize::from(changed)),
+            "at {clock}"
+        );
+    }
+    assert_eq!(chain.newest_event_time(), Some(2_001));
 }

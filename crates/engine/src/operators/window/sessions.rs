@@ -121,12 +121,13 @@ impl Sessions {
         (near, (oldest, newest))
     }
 
-    /// Takes a row in. `quick`: no row of the batch can overflow by itself.
+    /// Takes a row in. `quick`: no row of the batch can overflow by itself. That holds until sessions are joined: what they
+    /// have together was not looked at.
     fn take(
         &mut self,
         inputs: &Inputs<'_>,
         (row, time): (usize, i64),
-        quick: bool,
+        quick: &mut bool,
         out: &mut Output,
     ) -> Result<(), Fault> {
         let group = self.store.group(inputs, row);
@@ -136,10 +137,11 @@ impl Sessions {
         }
         let overflow = |layout: &Layout, full| Fault::Overflow(layout.overflow(full));
         let at = match *joined.as_slice() {
-            [] => self.store.open(inputs, row, quick),
-            [only] => self.store.add(inputs, row, only, quick).map(|()| only),
+            [] => self.store.open(inputs, row, *quick),
+            [only] => self.store.add(inputs, row, only, *quick).map(|()| only),
             _ => {
                 self.store.add_waiting(inputs);
+                *quick = false;
                 self.store.join(inputs, row, &joined)
             }
         };
@@ -301,13 +303,13 @@ impl Keyed for Sessions {
         let inputs = self.layout.inputs(batch, arguments);
         let times = Times::of(self.time, batch, now, self.watermark);
         let mut out = Output::default();
-        let quick = self.store.has_room(&inputs, batch.len());
+        let mut quick = self.store.has_room(&inputs, batch.len());
         for (row, (time, seen)) in times.rows() {
             if self.is_due(*seen) {
                 self.store.add_waiting(&inputs);
             }
             self.advance(*seen, &mut out);
-            if let Err(fault) = self.take(&inputs, (row, *time), quick, &mut out) {
+            if let Err(fault) = self.take(&inputs, (row, *time), &mut quick, &mut out) {
                 self.faults.push((row, fault));
             }
         }

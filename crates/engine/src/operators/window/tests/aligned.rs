@@ -402,6 +402,39 @@ fn a_row_that_overflows_any_of_its_open_windows_is_refused_and_what_is_merged_is
 }
 
 #[test]
+fn what_a_pane_cancels_out_is_counted_where_another_pane_has_it_too() {
+    let part = i64::MAX / 100;
+    let mut spec = window(sliding(20, 5, 0), Emit::OnClose, 0);
+    spec.aggregates[1].distinct = true;
+    // In each of the first three panes the two nearly cancel out; in the window -44 counts once.
+    let rows = [
+        (1, 45),
+        (2, -44),
+        (6, -44),
+        (7, 46),
+        (11, -44),
+        (12, 47),
+        (16, 7),
+        (17, 3),
+    ];
+    let event = |(time, parts): (i64, i64)| {
+        let mut event = row(1, time, time - 1);
+        event.0.whole = Some(parts * part);
+        event
+    };
+    for cuts in [&[][..], &[(6, true)], &[(1, true); 8]] {
+        let seen = run(&spec, &rows.map(event), cuts);
+        assert_eq!(seen.rejected, [6], "{cuts:?}");
+        let whole = seen.rows.iter().find(|row| row[1] == Value::Timestamp(0));
+        assert_eq!(
+            whole.map(|row| row[5].clone()),
+            Some(Value::Whole(97 * part)),
+            "{cuts:?}"
+        );
+    }
+}
+
+#[test]
 fn windows_at_the_ends_of_time_close_once() {
     for spec in [
         window(sliding(10, 3, 1), Emit::OnClose, 5),
