@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 
 use millrace_e2e::compare::same_multiset;
 use millrace_e2e::flights::{Flight, january};
-use millrace_e2e::peers::{self, Job, Pair, Peer, Question, Record, Side, Totals, Windows, knows, late_in_flink, ours};
+use millrace_e2e::peers::{
+    self, Job, Ours, Pair, Peer, Question, Record, SessionEnds, Side, Totals, Windows, knows, late_in_flink, ours,
+};
 
 /// Linear congruential numbers: the same records every time.
 struct Random(u64);
@@ -75,12 +77,9 @@ fn flights(windows: Windows) -> Job {
 }
 
 /// Final results of Millrace.
-fn finals(job: &Job) -> Vec<Totals> {
-    let totals = ours(job).unwrap().totals;
-    totals
-        .into_iter()
-        .filter_map(|(totals, is_final)| is_final.then_some(totals))
-        .collect()
+fn finals(ours: &Ours) -> Vec<Totals> {
+    let finals = ours.totals.iter().filter(|(_, is_final)| *is_final);
+    finals.map(|(totals, _)| totals.clone()).collect()
 }
 
 /// The last result of each key and window.
@@ -91,32 +90,36 @@ fn last(results: Vec<Totals>) -> Vec<Totals> {
     keyed.collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
-/// Flink, the model and Millrace give the same windows and find the same records late, and so does Kafka Streams where
-/// `also_streams` says so, with the ends of windows moved to where Millrace has them.
-fn agree(jobs: &[Job], also_streams: impl Fn(&Job) -> bool, end: impl Fn(&Job, i64) -> i64) {
+/// What the model gives for a peer is what it gives, and which records it finds late.
+fn model_is_right(job: &Job, sessions: SessionEnds, who: &str, found: Vec<Totals>, late: Option<&[(String, i64)]>) {
+    let (expected, expected_late) = peers::windows(job, sessions);
+    same_multiset(found, expected).unwrap_or_else(|error| panic!("{who}: {error} in {:?}", job.question));
+    if let Some(late) = late {
+        assert_eq!(late, expected_late, "{who}: {:?}", job.question);
+    }
+}
+
+/// Millrace, Flink, Kafka Streams and the model give the same windows and find the same records late.
+fn agree(jobs: &[Job]) {
     let flink = Peer::Flink.answer(jobs).unwrap();
     let streams = Peer::KafkaStreams.answer(jobs).unwrap();
     let (mut windows, mut late) = (0, 0);
     for (job, (flink, streams)) in jobs.iter().zip(flink.iter().zip(&streams)) {
         let ours = ours(job).unwrap();
-        let finals: Vec<Totals> = ours
-            .totals
-            .iter()
-            .filter(|(_, is_final)| *is_final)
-            .map(|(totals, _)| totals.clone())
-            .collect();
-        same_multiset(finals.clone(), peers::windows(job))
-            .unwrap_or_else(|error| panic!("the model: {error} in {job:?}"));
-        same_multiset(finals.clone(), last(Totals::all(flink).unwrap()))
-            .unwrap_or_else(|error| panic!("Flink: {error}"));
-        assert_eq!(ours.late, peers::late(job), "the model");
-        assert_eq!(ours.late, late_in_flink(flink), "Flink");
-        if also_streams(job) {
-            let mut theirs = Totals::all(streams).unwrap();
-            theirs.iter_mut().for_each(|totals| totals.end = end(job, totals.end));
-            same_multiset(finals.clone(), theirs).unwrap_or_else(|error| panic!("Kafka Streams: {error}"));
-        }
+        let finals = finals(&ours);
         (windows, late) = (windows + finals.len(), late + ours.late.len());
+        model_is_right(job, SessionEnds::AtItsEnd, "Millrace", finals, Some(&ours.late));
+        let totals = last(Totals::all(flink).unwrap());
+        model_is_right(job, SessionEnds::Before, "Flink", totals, Some(&late_in_flink(flink)));
+        let mut totals = Totals::all(streams).unwrap();
+        if let Question::Windows {
+            windows: Windows::Session(gap),
+            ..
+        } = job.question
+        {
+            totals.iter_mut().for_each(|totals| totals.end += gap);
+        }
+        model_is_right(job, SessionEnds::BeforeButLateAtItsEnd, "Kafka Streams", totals, None);
     }
     assert!(
         windows > 100 && late > 10,
@@ -133,7 +136,7 @@ fn tumbling_windows_agree_with_flink_kafka_streams_and_a_model() {
         })
         .collect();
     jobs.push(flights(Windows::Tumbling(3_600_000)));
-    agree(&jobs, |_| true, |_, end| end);
+    agree(&jobs);
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn lateness_writes_again_what_flink_fires_again() {
         }
     }
     // What Flink does not say and Millrace does: which result is the last.
-    same_multiset(finals(&job), last(Totals::all(&flink[0]).unwrap())).unwrap();
+    same_multiset(finals(&ours), last(Totals::all(&flink[0]).unwrap())).unwrap();
     assert_eq!(ours.late, late_in_flink(&flink[0]));
 }
 
@@ -201,7 +204,7 @@ fn grace_of_kafka_streams_delays_the_result_that_lateness_corrects() {
         .map(|totals| totals.sum)
         .collect();
     assert_eq!(theirs, [3], "delayed");
-    same_multiset(finals(&delayed), Totals::all(&streams[0]).unwrap()).unwrap();
+    same_multiset(finals(&ours(&delayed).unwrap()), Totals::all(&streams[0]).unwrap()).unwrap();
 }
 
 #[test]
@@ -214,27 +217,19 @@ fn kafka_streams_writes_an_update_for_every_record_unless_told_otherwise() {
     let streams = Peer::KafkaStreams.answer(&[updates]).unwrap();
     let theirs = Totals::all(&streams[0]).unwrap();
     assert_eq!(theirs.len(), job.records.len());
-    let ours = finals(&job);
+    let ours = finals(&ours(&job).unwrap());
     assert!(ours.len() * 2 < theirs.len(), "{} results", ours.len());
     same_multiset(ours, last(theirs)).unwrap();
 }
 
 #[test]
 fn sliding_windows_agree_with_flink_kafka_streams_and_a_model() {
-    if !knows(Question::Windows {
-        windows: Windows::Sliding(10, 5),
-        lateness: 0,
-    })
-    .unwrap()
-    {
-        return;
-    }
     let jobs: Vec<Job> = [(100, 20, 0, 1), (100, 30, 60, 2), (50, 50, 10, 3), (1000, 7, 30, 4)]
         .into_iter()
         .map(|(size, slide, grace, seed)| windowed(Windows::Sliding(size, slide), 0, grace, records(seed, 300, 60)))
         .collect();
     // Where size is no multiple of the slide, Kafka Streams begins at the same multiples of the slide.
-    agree(&jobs, |_| true, |_, end| end);
+    agree(&jobs);
 }
 
 #[test]
@@ -248,43 +243,32 @@ fn record_aligned_windows_of_kafka_streams_are_something_else() {
         "they begin at records"
     );
     assert!(hopping.iter().all(|totals| totals.start % 5 == 0));
-    same_multiset(hopping, peers::windows(&hop)).unwrap();
+    same_multiset(hopping, peers::windows(&hop, SessionEnds::AtItsEnd).0).unwrap();
 }
 
 #[test]
-fn sessions_agree_with_flink_and_a_model() {
-    if !knows(Question::Windows {
-        windows: Windows::Session(10),
-        lateness: 0,
-    })
-    .unwrap()
-    {
-        return;
-    }
+fn sessions_agree_but_for_the_millisecond_in_which_the_peers_close_them() {
     let jobs: Vec<Job> = [(30, 0, 1), (30, 60, 2), (7, 20, 3), (40, 10, 4)]
         .into_iter()
         .map(|(gap, grace, seed)| windowed(Windows::Session(gap), 0, grace, records(seed, 300, 60)))
         .collect();
-    // Kafka Streams keeps a session 1 ms longer; where nothing is late that makes no difference.
-    agree(&jobs, |job| job.grace == 60, |_, last| last + 30);
+    agree(&jobs);
 }
 
 #[test]
 fn a_session_ends_a_gap_after_its_last_record_and_in_kafka_streams_with_it() {
-    let question = Question::Windows {
-        windows: Windows::Session(30),
-        lateness: 0,
-    };
     let job = windowed(Windows::Session(30), 0, 60, records(2, 100, 60));
     let streams = Totals::all(&Peer::KafkaStreams.answer(std::slice::from_ref(&job)).unwrap()[0]).unwrap();
     let moved = streams.into_iter().map(|totals| Totals {
         end: totals.end + 30,
         ..totals
     });
-    same_multiset(moved, peers::windows(&job)).unwrap();
-    if knows(question).unwrap() {
-        same_multiset(finals(&job), peers::windows(&job)).unwrap();
-    }
+    same_multiset(moved, peers::windows(&job, SessionEnds::AtItsEnd).0).unwrap();
+    same_multiset(
+        finals(&ours(&job).unwrap()),
+        peers::windows(&job, SessionEnds::AtItsEnd).0,
+    )
+    .unwrap();
 }
 
 /// Records of both sides in turn.
@@ -401,8 +385,6 @@ fn joins_with_a_table_that_stands_first_agree() {
     let streams = Peer::KafkaStreams.answer(&jobs).unwrap();
     for (job, results) in jobs.iter().zip(&streams) {
         same_multiset(Pair::all(results).unwrap(), peers::join(job)).unwrap();
-        if knows(job.question).unwrap() {
-            same_multiset(ours(job).unwrap().pairs, peers::join(job)).unwrap();
-        }
+        same_multiset(ours(job).unwrap().pairs, peers::join(job)).unwrap();
     }
 }

@@ -10,29 +10,33 @@ struct Open {
     values: Vec<Option<i64>>,
 }
 
-/// Final results of windows, in no particular order: windows of `start` to `end` close for good when the watermark, the
-/// newest time less the grace less 1 ms, has reached `end - 1 + lateness`. A record whose windows are all closed is late.
-pub fn windows(job: &Job) -> Vec<Totals> {
-    play(job).0
+/// When a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnds {
+    /// Millrace: at the watermark `end`, for a record at `end` still belongs to it.
+    AtItsEnd,
+    /// Flink: 1 ms before, as other windows.
+    Before,
+    /// Kafka Streams: it takes no records from 1 ms before on, but a record alone is late only at the watermark `end`.
+    BeforeButLateAtItsEnd,
 }
 
-/// Keys and times of the late records, sorted.
-pub fn late(job: &Job) -> Vec<(String, i64)> {
-    let mut late = play(job).1;
-    late.sort();
-    late
-}
-
-fn play(job: &Job) -> (Vec<Totals>, Vec<(String, i64)>) {
+/// Final results of windows, in no particular order, and keys and times of late records, sorted: windows of `start` to `end`
+/// close for good when the watermark, the newest time less the grace less 1 ms, has reached `end - 1 + lateness`. A record
+/// whose windows are all closed is late.
+pub fn windows(job: &Job, sessions: SessionEnds) -> (Vec<Totals>, Vec<(String, i64)>) {
     let Question::Windows { windows, lateness } = job.question else {
         return (Vec::new(), Vec::new());
     };
     let (mut open, mut late, mut watermark): (Vec<Open>, Vec<(String, i64)>, i64) = (Vec::new(), Vec::new(), i64::MIN);
     for record in &job.records {
-        let is_closed = |end: i64| end - 1 + lateness <= watermark;
+        let is_session = matches!(windows, Windows::Session(_));
+        let takes_until = i64::from(!is_session || sessions != SessionEnds::AtItsEnd);
+        let late_from = i64::from(!is_session || sessions == SessionEnds::Before);
+        let is_over = |end: i64| end - takes_until + lateness <= watermark;
         let mut taken = false;
-        for (start, end) in holding(windows, record, &open, is_closed) {
-            if is_closed(end) {
+        for (start, end) in holding(windows, record, &open, is_over) {
+            if end - late_from + lateness <= watermark {
                 continue;
             }
             taken = true;
@@ -45,7 +49,7 @@ fn play(job: &Job) -> (Vec<Totals>, Vec<(String, i64)>) {
             // Of a session all that the record connects; of other windows the same one.
             open.retain_mut(|other| {
                 let is_same =
-                    other.key == window.key && !is_closed(other.end) && start <= other.start && other.end <= end;
+                    other.key == window.key && !is_over(other.end) && start <= other.start && other.end <= end;
                 if is_same {
                     window.values.append(&mut other.values);
                 }
@@ -58,11 +62,12 @@ fn play(job: &Job) -> (Vec<Totals>, Vec<(String, i64)>) {
         }
         watermark = watermark.max(record.time - job.grace - 1);
     }
+    late.sort();
     (open.into_iter().map(totals).collect(), late)
 }
 
 /// Windows that a record is in: start and end.
-fn holding(windows: Windows, record: &Record, open: &[Open], is_closed: impl Fn(i64) -> bool) -> Vec<(i64, i64)> {
+fn holding(windows: Windows, record: &Record, open: &[Open], is_over: impl Fn(i64) -> bool) -> Vec<(i64, i64)> {
     let time = record.time;
     match windows {
         Windows::Tumbling(size) => vec![(time - time.rem_euclid(size), time - time.rem_euclid(size) + size)],
@@ -77,7 +82,7 @@ fn holding(windows: Windows, record: &Record, open: &[Open], is_closed: impl Fn(
             let (mut start, mut end) = (time, time + gap);
             for other in open
                 .iter()
-                .filter(|other| other.key == record.key && !is_closed(other.end))
+                .filter(|other| other.key == record.key && !is_over(other.end))
             {
                 if time <= other.end && other.start <= time + gap {
                     (start, end) = (start.min(other.start), end.max(other.end));

@@ -114,7 +114,7 @@ fn manifest(question: Question, grace: i64) -> Option<Value> {
         }
         Question::Table { .. } | Question::Join { .. } | Question::WindowJoin { .. } => return None,
     };
-    Some(json!({
+    let mut manifest = json!({
         "apiVersion": "millrace.io/v1alpha1",
         "kind": "StreamPipeline",
         "metadata": {"name": "peer"},
@@ -129,9 +129,12 @@ fn manifest(question: Question, grace: i64) -> Option<Value> {
             "eventTime": {"field": "time", "maxOutOfOrderness": millis(grace)},
             "operators": operators,
             "sinks": [{"name": "out", "kafka": {"topic": "out"}}],
-            "lateRecords": {"kafka": {"topic": "late"}},
         },
-    }))
+    });
+    if matches!(question, Question::Windows { .. }) {
+        manifest["spec"]["lateRecords"] = json!({"kafka": {"topic": "late"}});
+    }
+    Some(manifest)
 }
 
 const NAMES: [&str; 6] = ["key", "is_final", "count", "sum", "min", "max"];
