@@ -10,8 +10,8 @@ use millrace_crds::crd;
 
 #[test]
 fn committed_definitions_are_up_to_date() {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for folder in [here.to_owned(), here.join("../charts/millrace/files")] {
+    let source = Path::new(env!("MILLRACE_SOURCE"));
+    for folder in [source.join("crds"), source.join("charts/millrace/files")] {
         for (name, generated) in crd::files() {
             let path = folder.join(name);
             let committed = std::fs::read_to_string(&path).unwrap_or_default();

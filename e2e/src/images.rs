@@ -69,7 +69,7 @@ pub fn of_programs(image: &str, programs: &[PathBuf]) -> Result<PathBuf> {
 /// Archive of the image that keeps a pod's namespaces.
 pub(crate) fn pause() -> Result<PathBuf> {
     let build = Build::new("pause")?;
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/pause.c");
+    let source = Path::new(env!("MILLRACE_SOURCE")).join("e2e/cluster/pause.c");
     run(Command::new("cc")
         .args(["-static", "-Os", "-s", "-o"])
         .arg(build.root.join("pause"))

@@ -36,7 +36,7 @@ pub fn world() -> &'static World {
 /// `helm install` of the checkout's chart as the release `millrace`, with `values` as `--set` takes them; ends when the
 /// operator is ready.
 pub fn install(kubectl: &Kubectl, namespace: &str, values: &[&str]) -> Result<()> {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/millrace");
+    let chart = Path::new(env!("MILLRACE_SOURCE")).join("charts/millrace");
     let chart = chart.to_str().context("a path of UTF-8")?;
     let mut arguments = vec!["upgrade", "--install", "millrace", chart, "--namespace", namespace];
     arguments.extend(["--create-namespace", "--wait", "--timeout", "3m"]);
@@ -76,7 +76,7 @@ impl World {
 
     /// Applies the definitions of both kinds, for tests that install nothing else.
     pub fn install_crds(&self) -> Result<()> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds");
+        let folder = Path::new(env!("MILLRACE_SOURCE")).join("crds");
         for file in ["streampipelines.yaml", "windowaggregations.yaml"] {
             let path = folder.join(file);
             let path = path.to_str().context("a path of UTF-8")?;

@@ -24,7 +24,7 @@ pub fn kafka_class_path() -> Result<String> {
     let lib = home.join("lib");
     if !lib.join(format!("kafka_2.13-{KAFKA_VERSION}.jar")).exists() {
         fetch(
-            &Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/pom.xml"),
+            &Path::new(env!("MILLRACE_SOURCE")).join("e2e/kafka/pom.xml"),
             &home,
             &lib,
         )?;
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn version_is_that_of_the_pom() {
-        let pom = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("kafka/pom.xml")).unwrap();
+        let pom = fs::read_to_string(Path::new(env!("MILLRACE_SOURCE")).join("e2e/kafka/pom.xml")).unwrap();
         assert!(pom.contains(&format!("<kafka.version>{KAFKA_VERSION}</kafka.version>")));
     }
 }

@@ -16,7 +16,7 @@ pub struct Manifest {
 
 /// The folder `examples` of the checkout.
 pub fn examples() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+    Path::new(env!("MILLRACE_SOURCE")).join("examples")
 }
 
 impl Manifest {

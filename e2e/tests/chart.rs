@@ -172,7 +172,7 @@ fn definitions_are_those_of_the_types_and_stay_after_uninstall() {
         let annotations = definition["metadata"].as_object_mut().unwrap().remove("annotations");
         assert_eq!(annotations, Some(json!({"helm.sh/resource-policy": "keep"})));
         let plural = definition["spec"]["names"]["plural"].as_str().unwrap();
-        let written = yaml(&Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../crds/{plural}.yaml")));
+        let written = yaml(&Path::new(env!("MILLRACE_SOURCE")).join(format!("crds/{plural}.yaml")));
         assert_eq!(with_plain_numbers(definition), with_plain_numbers(written));
     }
 }
@@ -257,7 +257,7 @@ fn operator_knows_every_argument_that_the_chart_gives_it() {
 #[test]
 fn every_alert_has_its_section_in_the_runbook() {
     let objects = objects(&case("everything"));
-    let book = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md")).unwrap();
+    let book = fs::read_to_string(Path::new(env!("MILLRACE_SOURCE")).join("docs/operations.md")).unwrap();
     let rules = of_kind(&objects, "PrometheusRule")[0]["spec"]["groups"][0]["rules"]
         .as_array()
         .unwrap();

@@ -12,7 +12,7 @@ use millrace_e2e::sql::{Answer, Case, Expected, File, Millrace, Only, Postgres, 
 use regex::Regex;
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+    Path::new(env!("MILLRACE_SOURCE")).join("e2e")
 }
 
 fn files() -> Vec<File> {

@@ -41,7 +41,9 @@ fn checked(text: &str) -> Result<Vec<Plan>, Vec<Problem>> {
 
 /// Compares what `say` says about every manifest of a folder with the file beside it. Returns how many there are.
 fn check_all(folder: &str, extension: &str, say: impl Fn(&str) -> Result<String, String>) -> usize {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
+    let folder = Path::new(env!("MILLRACE_SOURCE"))
+        .join("crates/plan/tests")
+        .join(folder);
     let bless = std::env::var_os("MILLRACE_BLESS").is_some();
     let mut failures = Vec::new();
     let manifests = files(&folder, "yaml");

@@ -100,7 +100,7 @@ fn say(line: &str) -> Result<()> {
 }
 
 fn compile_peer() -> Result<()> {
-    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/pom.xml");
+    let pom = Path::new(env!("MILLRACE_SOURCE")).join("e2e/bench/pom.xml");
     let output = format!("-Dmillrace.output={}", cache()?.join("bench").display());
     let status = Command::new("mvn")
         .args(["-q", "-B", "compile", &output, "-f"])

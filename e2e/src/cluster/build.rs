@@ -40,7 +40,7 @@ const MODULES: [Module; 3] = [
 
 /// Folder of what the clusters are made of: Go modules, scripts and settings.
 pub(super) fn sources() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster")
+    Path::new(env!("MILLRACE_SOURCE")).join("e2e/cluster")
 }
 
 /// Folder with the built programs. Builds them if these versions are not there yet, which takes minutes.

@@ -77,7 +77,7 @@ impl Peer {
 
     fn build(self) -> Result<String> {
         let (name, class) = self.program();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("oracle").join(name);
+        let source = Path::new(env!("MILLRACE_SOURCE")).join("e2e/oracle").join(name);
         let (pom, program) = (source.join("pom.xml"), source.join(format!("{class}.java")));
         // Another POM or program lies in another folder: what is there is whole and right.
         let home = cache()?.join("oracle").join(format!("{name}-{:016x}", digest(&pom)?));

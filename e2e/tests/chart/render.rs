@@ -18,12 +18,12 @@ pub const NAMESPACE: &str = "millrace-system";
 pub const CASES: [&str; 3] = ["defaults", "namespaced", "everything"];
 
 pub fn chart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/millrace")
+    Path::new(env!("MILLRACE_SOURCE")).join("charts/millrace")
 }
 
 /// Golden files and the values that they belong to.
 pub fn golden_folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("chart")
+    Path::new(env!("MILLRACE_SOURCE")).join("e2e/chart")
 }
 
 /// Options of helm that choose a case.

@@ -14,9 +14,13 @@ use crate::key::ObjectKey;
 
 const PARTITIONS: Option<u32> = Some(6);
 
+fn folder() -> PathBuf {
+    Path::new(env!("MILLRACE_SOURCE")).join("operator/tests/children")
+}
+
 #[test]
 fn manifests_become_the_expected_children() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+    let folder = folder();
     let bless = std::env::var_os("MILLRACE_BLESS").is_some();
     let manifests = files(&folder, "yaml");
     assert!(manifests.len() >= 5, "only {} manifests", manifests.len());
@@ -38,7 +42,7 @@ fn manifests_become_the_expected_children() {
 
 #[test]
 fn scaling_and_suspending_are_not_another_plan_or_template() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+    let folder = folder();
     let mut manifests = load(&folder.join("stateful.yaml"));
     let before = built(&manifests);
     let Some(Manifest::StreamPipeline(object)) = manifests.first_mut() else {
@@ -53,7 +57,7 @@ fn scaling_and_suspending_are_not_another_plan_or_template() {
 
 #[test]
 fn another_image_or_other_resources_are_another_template_of_the_same_plan() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+    let folder = folder();
     let mut manifests = load(&folder.join("stateless.yaml"));
     let before = built(&manifests);
     let Some(Manifest::StreamPipeline(object)) = manifests.first_mut() else {
@@ -73,7 +77,7 @@ fn another_image_or_other_resources_are_another_template_of_the_same_plan() {
 
 #[test]
 fn pull_secrets_are_named_by_every_pod() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+    let folder = folder();
     let manifests = load(&folder.join("stateless.yaml"));
     let secrets = ["registry".to_owned(), "mirror".to_owned()];
     let with_secrets = built_by(&manifests, |blueprint| {
@@ -92,7 +96,7 @@ fn pull_secrets_are_named_by_every_pod() {
 
 #[test]
 fn to_forbid_a_loss_again_replaces_no_runner() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/children");
+    let folder = folder();
     let manifests = |drop: Option<&str>, state: &str| {
         let mut manifests = load(&folder.join("stateful.yaml"));
         let Some(Manifest::StreamPipeline(object)) = manifests.first_mut() else {
