@@ -30,14 +30,6 @@ impl Plan {
         start..end
     }
 
-    /// The stage that has the operator at `position`.
-    pub fn stage_of(&self, position: usize) -> usize {
-        self.repartitions
-            .iter()
-            .take_while(|cut| cut.before <= position)
-            .count()
-    }
-
     /// All topics that are read: those of the source, then the internal one of each further stage.
     pub fn topics(&self) -> Vec<TopicName> {
         let internal = self.repartitions.iter().map(|cut| cut.topic.name.clone());

@@ -9,7 +9,6 @@ mod duration;
 mod event_time;
 mod flat_map;
 mod group;
-mod group_key;
 mod join;
 mod key;
 mod keyed_state;
@@ -71,7 +70,7 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
         .or(schema);
     let key = key::declared(&declared, upstream.as_ref(), input.as_ref(), &mut problems);
     let event_time = event_time::check(declared.event_time, input.as_ref(), &mut problems);
-    let operators = steps::check(&declared, input.clone(), &key, &mut problems);
+    let operators = steps::check(&declared, input.clone(), &mut problems);
     let mut taken = topics::Taken::default();
     let topics = topics::check(&declared, source.as_ref(), &mut taken, &mut problems);
     let repartitions = operators

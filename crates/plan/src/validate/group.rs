@@ -3,22 +3,14 @@
 use millrace_crds::GroupBySpec;
 
 use super::aggregates::{check_aggregates, results};
-use super::group_key::check_keys;
-use super::key::RecordKey;
 use super::keyed_state::check_ttl;
 use super::problems::Problems;
 use super::scope::Scope;
 use super::steps::Checked;
 use crate::{Group, OperatorKind};
 
-pub(super) fn check(
-    path: &str,
-    spec: &GroupBySpec,
-    input: &Scope,
-    key: &RecordKey,
-    problems: &mut Problems,
-) -> Checked {
-    let keys = check_keys(&format!("{path}.keys"), &spec.keys, input, key, problems);
+pub(super) fn check(path: &str, spec: &GroupBySpec, input: &Scope, problems: &mut Problems) -> Checked {
+    let keys = input.key(&format!("{path}.keys"), &spec.keys, problems);
     let aggregates = check_aggregates(
         &format!("{path}.aggregates"),
         &spec.aggregates,

@@ -40,6 +40,14 @@ impl KeyFields {
         (0..self.names.len()).all(there)
     }
 
+    /// What a column of a projection equals.
+    fn passed(&self, projection: &Projection, at: usize) -> Option<usize> {
+        match projection.columns[at] {
+            Column::Input(position) => self.origins[position],
+            Column::Computed(_) => None,
+        }
+    }
+
     /// Positions of fields from which the key can be written again: one for each member, and where there are several
     /// members, under the same names.
     fn positions(&self, name_of: impl Fn(usize) -> String) -> Option<Vec<usize>> {
@@ -65,49 +73,54 @@ impl RecordKey {
     /// What is known behind an operator, before which the plan may be cut.
     pub(super) fn after(&self, operator: &Operator) -> Self {
         match &operator.kind {
-            OperatorKind::Group(group) => return Self::of_group(&group.keys, operator),
-            OperatorKind::Window(window) => return Self::of_group(&window.keys, operator),
-            OperatorKind::Deduplicate(Deduplicate { keys, .. }) | OperatorKind::Previous(Previous { keys, .. })
-                if !self.covers(keys) =>
-            {
-                return Self::of_cut(keys, operator);
-            }
-            _ => {}
-        }
-        let Self::Of(key) = self else { return self.clone() };
-        let pass = |projection: &Projection, at: usize| match projection.columns[at] {
-            Column::Input(position) => key.origins[position],
-            Column::Computed(_) => None,
-        };
-        let origins = match &operator.kind {
-            OperatorKind::Filter(_) | OperatorKind::Deduplicate(_) => return self.clone(),
-            OperatorKind::Previous(previous) => [key.origins.clone(), vec![None; previous.fields.len()]].concat(),
-            OperatorKind::Map(map) => (0..map.columns.len()).map(|at| pass(map, at)).collect(),
-            OperatorKind::FlatMap(FlatMap::Explode(explode)) => {
+            OperatorKind::Filter(_) => self.clone(),
+            OperatorKind::Map(map) => self.with_origins(|key| {
+                let columns = 0..map.columns.len();
+                columns.map(|at| key.passed(map, at)).collect()
+            }),
+            OperatorKind::FlatMap(FlatMap::Explode(explode)) => self.with_origins(|key| {
                 let added = operator.output.len() + 1 - key.origins.len();
                 let (before, after) = key.origins.split_at(explode.array);
                 [before, &vec![None; added], &after[1..]].concat()
+            }),
+            OperatorKind::FlatMap(FlatMap::Split(outputs)) => self.with_origins(|key| {
+                let of_all = |at| {
+                    let first = key.passed(&outputs[0].projection, at);
+                    let mut others = outputs.iter().map(|output| key.passed(&output.projection, at));
+                    first.filter(|_| others.all(|other| other == first))
+                };
+                (0..operator.output.len()).map(of_all).collect()
+            }),
+            OperatorKind::Join(_) => self.with_added(operator),
+            OperatorKind::Group(group) => Self::of_group(&group.keys, operator),
+            OperatorKind::Window(window) => Self::of_group(&window.keys, operator),
+            OperatorKind::Deduplicate(Deduplicate { keys, .. }) | OperatorKind::Previous(Previous { keys, .. }) => {
+                match self.covers(keys) {
+                    true => self.with_added(operator),
+                    false => Self::of_cut(keys, operator),
+                }
             }
-            OperatorKind::FlatMap(FlatMap::Split(outputs)) => (0..operator.output.len())
-                .map(|at| {
-                    let first = pass(&outputs[0].projection, at);
-                    outputs
-                        .iter()
-                        .all(|output| pass(&output.projection, at) == first)
-                        .then_some(first)
-                        .flatten()
-                })
-                .collect(),
-            OperatorKind::Group(_) | OperatorKind::Window(_) => unreachable!("they make a key of their own"),
-            OperatorKind::Join(_) => {
-                let added = operator.output.len() - key.origins.len();
-                [key.origins.as_slice(), &vec![None; added]].concat()
-            }
-        };
-        Self::Of(KeyFields {
-            names: key.names.clone(),
-            origins,
+        }
+    }
+
+    /// The same key, behind an operator that adds fields at the end.
+    fn with_added(&self, operator: &Operator) -> Self {
+        self.with_origins(|key| {
+            let mut origins = key.origins.clone();
+            origins.resize(operator.output.len(), None);
+            origins
         })
+    }
+
+    /// The same key, where other fields equal its members.
+    fn with_origins(&self, origins: impl FnOnce(&KeyFields) -> Vec<Option<usize>>) -> Self {
+        match self {
+            Self::None | Self::Broken => self.clone(),
+            Self::Of(key) => Self::Of(KeyFields {
+                names: key.names.clone(),
+                origins: origins(key),
+            }),
+        }
     }
 
     /// Rows that changed partitions before a step that passes them on carry its key.

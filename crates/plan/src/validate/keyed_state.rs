@@ -3,8 +3,6 @@
 use millrace_crds::{DeduplicateSpec, Keep as RawKeep, PreviousSpec, TimeDomain as RawDomain, TtlSpec};
 
 use super::duration;
-use super::group_key::check_keys;
-use super::key::RecordKey;
 use super::problems::Problems;
 use super::schema::field_name;
 use super::scope::Scope;
@@ -28,14 +26,8 @@ pub(super) fn domain(raw: RawDomain) -> TimeDomain {
     }
 }
 
-pub(super) fn check_deduplicate(
-    path: &str,
-    spec: &DeduplicateSpec,
-    input: &Scope,
-    key: &RecordKey,
-    problems: &mut Problems,
-) -> Checked {
-    let keys = check_keys(&format!("{path}.keys"), &spec.keys, input, key, problems);
+pub(super) fn check_deduplicate(path: &str, spec: &DeduplicateSpec, input: &Scope, problems: &mut Problems) -> Checked {
+    let keys = input.key(&format!("{path}.keys"), &spec.keys, problems);
     let within = problems.take(format!("{path}.within"), duration::millis(&spec.within, 1));
     let deduplicate = |(keys, within)| Deduplicate {
         keys,
@@ -52,14 +44,8 @@ pub(super) fn check_deduplicate(
     }
 }
 
-pub(super) fn check_previous(
-    path: &str,
-    spec: &PreviousSpec,
-    input: &Scope,
-    key: &RecordKey,
-    problems: &mut Problems,
-) -> Checked {
-    let keys = check_keys(&format!("{path}.keys"), &spec.keys, input, key, problems);
+pub(super) fn check_previous(path: &str, spec: &PreviousSpec, input: &Scope, problems: &mut Problems) -> Checked {
+    let keys = input.key(&format!("{path}.keys"), &spec.keys, problems);
     let before = problems.len();
     // Built anew, so that no field keeps the path that it had in the input's JSON.
     let passed = |field: &Field| Field::computed(&field.name, field.field_type.clone(), field.nullable);

@@ -1,7 +1,6 @@
 //! `spec.operators`, or the filter and the window of a WindowAggregation: one after the other.
 
 use super::declared::{Body, Declared, Step};
-use super::key::RecordKey;
 use super::problems::Problems;
 use super::scope::{Scope, Unique};
 use super::{flat_map, group, join, keyed_state, map, window};
@@ -15,15 +14,9 @@ pub(super) struct Checked {
 
 /// Checks all steps. `input` is None where the declared fields are not known at all; then only what needs no fields is
 /// checked.
-pub(super) fn check(
-    declared: &Declared,
-    input: Option<Scope>,
-    key: &RecordKey,
-    problems: &mut Problems,
-) -> Option<Vec<Operator>> {
+pub(super) fn check(declared: &Declared, input: Option<Scope>, problems: &mut Problems) -> Option<Vec<Operator>> {
     let mut names = Unique::default();
     let mut scope = input;
-    let mut key = key.clone();
     let mut operators = Vec::new();
     for step in &declared.steps {
         let name = problems.take(format!("{}.name", step.path), OperatorName::parse(step.name));
@@ -33,16 +26,11 @@ pub(super) fn check(
                 &step.path,
                 "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous",
             );
-            key = RecordKey::Broken;
             continue;
         };
         let Some(incoming) = scope.take() else { continue };
-        let checked = check_body(path, *body, &incoming, &key, problems);
-        let operator = finished(name, checked.kind, &checked.output);
-        key = operator
-            .as_ref()
-            .map_or(RecordKey::Broken, |operator| key.after(operator));
-        operators.extend(operator);
+        let checked = check_body(path, *body, &incoming, problems);
+        operators.extend(finished(name, checked.kind, &checked.output));
         scope = Some(checked.output);
     }
     let complete = operators.len() == declared.steps.len();
@@ -52,7 +40,7 @@ pub(super) fn check(
     complete.then_some(operators)
 }
 
-fn check_body(path: &str, body: Body, input: &Scope, key: &RecordKey, problems: &mut Problems) -> Checked {
+fn check_body(path: &str, body: Body, input: &Scope, problems: &mut Problems) -> Checked {
     match body {
         Body::Filter(predicate) => {
             let predicate = input.predicate(path, predicate, problems);
@@ -64,11 +52,11 @@ fn check_body(path: &str, body: Body, input: &Scope, key: &RecordKey, problems: 
         }
         Body::Map(spec) => map::check(path, spec, input, problems),
         Body::FlatMap(spec) => flat_map::check(path, spec, input, problems),
-        Body::GroupBy(spec) => group::check(path, spec, input, key, problems),
-        Body::Window(spec) => window::check(path, spec, input, key, problems),
+        Body::GroupBy(spec) => group::check(path, spec, input, problems),
+        Body::Window(spec) => window::check(path, spec, input, problems),
         Body::Join(spec) => join::check(path, spec, input, problems),
-        Body::Deduplicate(spec) => keyed_state::check_deduplicate(path, spec, input, key, problems),
-        Body::Previous(spec) => keyed_state::check_previous(path, spec, input, key, problems),
+        Body::Deduplicate(spec) => keyed_state::check_deduplicate(path, spec, input, problems),
+        Body::Previous(spec) => keyed_state::check_previous(path, spec, input, problems),
     }
 }
 

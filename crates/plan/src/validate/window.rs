@@ -4,8 +4,6 @@ use millrace_crds::{EmitSpec, SessionSpec, SlidingSpec, TimeDomain, TumblingSpec
 
 use super::aggregates::{check_aggregates, results};
 use super::duration;
-use super::group_key::check_keys;
-use super::key::RecordKey;
 use super::keyed_state::domain;
 use super::problems::Problems;
 use super::scope::Scope;
@@ -15,7 +13,7 @@ use crate::{Emit, Field, FieldType, OperatorKind, Session, Sliding, Tumbling, Wi
 /// As many windows may overlap.
 const MOST_OVERLAPPING: i64 = 10_000;
 
-pub(super) fn check(path: &str, spec: &WindowSpec, input: &Scope, key: &RecordKey, problems: &mut Problems) -> Checked {
+pub(super) fn check(path: &str, spec: &WindowSpec, input: &Scope, problems: &mut Problems) -> Checked {
     let kind = check_kind(path, spec, problems);
     let time = domain(spec.time);
     let emit = check_emit(&format!("{path}.emit"), spec.emit.as_ref(), kind, problems);
@@ -35,7 +33,7 @@ pub(super) fn check(path: &str, spec: &WindowSpec, input: &Scope, key: &RecordKe
         let text = format!("`{name}` is a field that every window adds; rename the key in a map before");
         problems.add(format!("{keys_path}[{index}]"), text);
     }
-    let keys = check_keys(&keys_path, &spec.keys, input, key, problems);
+    let keys = input.key(&keys_path, &spec.keys, problems);
     let aggregates_path = format!("{path}.aggregates");
     let aggregates = check_aggregates(&aggregates_path, &spec.aggregates, &spec.keys, &added, input, problems);
     let output = results(&spec.keys, added, &spec.aggregates, aggregates.as_deref(), input);
