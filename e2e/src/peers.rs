@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 pub use model::{SessionEnds, join, windows};
-pub use ours::{Ours, knows, ours};
+pub use ours::{Ours, ours};
 pub use peer::Peer;
 
 /// What comes in, on one partition, in this order.
