@@ -398,6 +398,40 @@ def keyed_state():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def join_streams():
+    lines = flights(1700)
+    departures = records(lines)
+    landings = [
+        {"carrier": f["carrier"], "number": f["flight"], "landed": f["ts"] + (f["dep_delay"] + f["air_time"]) * 60_000}
+        for f in departures
+        if f["arr_delay"] is not None
+    ]
+    landings.sort(key=lambda landing: landing["landed"])
+    newest = 0
+    for f in departures:
+        newest = max(newest, f["ts"])
+        assert f["ts"] >= newest - 24 * HOUR, "no departure is late"
+    results, alone = [], 0
+    for f in departures:
+        matches = [
+            landing["landed"]
+            for landing in landings
+            if (landing["carrier"], landing["number"]) == (f["carrier"], f["flight"])
+            and f["ts"] <= landing["landed"] <= f["ts"] + 18 * HOUR
+        ]
+        alone += not matches
+        for landed in matches or [None]:
+            results.append({
+                "carrier": f["carrier"],
+                "flight": f["flight"],
+                "ts": f["ts"],
+                "dest": f["dest"],
+                "landed": landed,
+            })
+    assert 5 < alone < 50
+    return {"input.jsonl": lines, "landings.jsonl": encode(landings), "expected.jsonl": encode(results)}
+
+
 EXAMPLES = {
     "01-filter-map": filter_map,
     "02-tumbling-window": tumbling_window,
@@ -411,6 +445,7 @@ EXAMPLES = {
     "11-sessions": sessions,
     "12-windows-of-windows": windows_of_windows,
     "10-keyed-state": keyed_state,
+    "13-join-streams": join_streams,
 }
 
 

@@ -1,33 +1,136 @@
-//! Joins: fields of a table for every record.
+//! Joins: fields of a table for every record, or pairs with the records of another stream.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ScalarType;
+use crate::{EventTimeSpec, PipelineRef, ScalarType, SlidingSpec, Start, TumblingSpec};
 
-/// Adds fields of what a record has a key in common with: `table`. The record keeps its fields, its key, its headers and
-/// its time.
+/// Joins records with what they have a key in common with: exactly one of `table` and `stream`. With a table each record
+/// keeps its fields, its key, its headers and its time, and gets more fields. With a stream, which needs exactly one of
+/// `within`, `window` and `ttl`, there is a result for each pair: the fields of `match`, the window if there is one, the
+/// other fields of the record, `fields` of the stream; it carries the fields of `match` as record key.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "has(self.table)", "message": "set table"}
+    {"rule": "has(self.table) != has(self.stream)", "message": "set exactly one of table and stream"},
+    {"rule": "[has(self.within), has(self.window), has(self.ttl)].filter(x, x).size() == (has(self.stream) ? 1 : 0)", "message": "a join with a stream needs exactly one of within, window and ttl, and only such a join has them"},
+    {"rule": "!has(self.table) || !has(self.type) || self.type in ['inner', 'left']", "message": "a join with a table is inner or left"},
+    {"rule": "!has(self.ttl) || self.ttl != 'none' || !has(self.type) || self.type == 'inner'", "message": "ttl none is for inner joins: rows without a match would never come out"}
 ]))]
 pub struct JoinSpec {
     /// The other side: a table, which is read once before the first record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableSpec>,
-    /// Which fields must be equal: one entry for every field of the table's key. NULL equals nothing.
+    /// The other side: a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamSpec>,
+    /// Which fields must be equal. With a table one entry for every field of its key, with a stream any. NULL equals
+    /// nothing.
     #[schemars(length(min = 1, max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["field"]))]
     // Not `on`: YAML 1.1, which kubectl and Helm read, takes that for a boolean.
     #[serde(rename = "match")]
     pub on: Vec<JoinOnSpec>,
-    /// What happens to a record without a match. Default: `inner`.
+    /// What happens to records without a match. Default: `inner`. `right` and `outer` are for streams.
     #[serde(rename = "type", default)]
     pub join_type: JoinType,
-    /// Fields of the other side to add, in this order. Default: all but its key.
+    /// Pairs whose times are not too far apart. Only with a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<WithinSpec>,
+    /// Pairs whose times lie in one window; they come out when it is over. Only with a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<JoinWindowSpec>,
+    /// Pairs of which one comes while the other is remembered: until the watermark is so far behind its time. At least
+    /// `1ms`; `none` remembers for ever. Only with a stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = r"^([0-9]{1,10}(ms|s|m|h|d)|none)$"))]
+    pub ttl: Option<String>,
+    /// Fields of the other side to add, in this order. Default: all but those that `match` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["field"]))]
     pub fields: Option<Vec<JoinFieldSpec>>,
+}
+
+/// Another stream of the same Kafka cluster. Its record keys mean nothing: its rows change partitions by what `match` names.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.source.pipeline) != has(self.schema)", "message": "a kafka source needs schema; with a pipeline it comes from that pipeline"}
+]))]
+pub struct StreamSpec {
+    /// Name in messages, and of the stream's records in `millrace run --input NAME=PATH`. Unique within the pipeline.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Where its records come from.
+    pub source: StreamSourceSpec,
+    /// The fields of its records. Required for a Kafka source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<StreamSchemaSpec>,
+    /// Which time its records happened at. Default: the Kafka record's timestamp, in order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time: Option<EventTimeSpec>,
+}
+
+/// Where the records of a joined stream come from: exactly one of `kafka` and `pipeline`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.kafka) != has(self.pipeline)", "message": "set exactly one of kafka and pipeline"}
+]))]
+pub struct StreamSourceSpec {
+    /// Topics of the cluster that the pipeline reads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<StreamTopicsSpec>,
+    /// The output of another StreamPipeline or WindowAggregation in the same namespace and on the same cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineRef>,
+}
+
+/// Topics of the cluster that the pipeline reads: one Kafka transaction holds offsets of both sides.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamTopicsSpec {
+    /// Topics to read. All of them hold records of the same schema. The pipeline reads none of them elsewhere.
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 249), regex(pattern = r"^[a-zA-Z0-9._-]+$")), extend("x-kubernetes-list-type" = "set"))]
+    pub topics: Vec<String>,
+    /// Where to start a partition for which the group has no committed offset. Default: `earliest`.
+    #[serde(default)]
+    pub start: Start,
+}
+
+/// The fields of a stream's records. What is not declared is not read.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamSchemaSpec {
+    /// The fields.
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub fields: Vec<TableFieldSpec>,
+}
+
+/// How far apart times may be, both ends included.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct WithinSpec {
+    /// How much earlier than the record that of the stream may be.
+    #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
+    pub before: String,
+    /// How much later.
+    #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
+    pub after: String,
+}
+
+/// The windows of a join: exactly one of `tumbling` and `sliding`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    {"rule": "has(self.tumbling) != has(self.sliding)", "message": "set exactly one of tumbling and sliding"}
+]))]
+pub struct JoinWindowSpec {
+    /// Windows of one size that neither overlap nor leave gaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tumbling: Option<TumblingSpec>,
+    /// Windows of one size, one of which begins every `slide`: a pair comes out once for each that holds both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding: Option<SlidingSpec>,
 }
 
 /// One pair of fields that must be equal. Both have the same type.
@@ -43,15 +146,19 @@ pub struct JoinOnSpec {
     pub equals: Option<String>,
 }
 
-/// What happens to a record without a match.
+/// What happens to records without a match.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum JoinType {
-    /// It is left out.
+    /// They are left out.
     #[default]
     Inner,
-    /// It goes on with NULL in the added fields.
+    /// Those of the pipeline go on with NULL in the added fields.
     Left,
+    /// Those of the stream come out with NULL in the fields of the record, but for those of `match`.
+    Right,
+    /// Both.
+    Outer,
 }
 
 /// One field of the other side to add.
@@ -160,7 +267,7 @@ pub struct TableSchemaSpec {
     pub fields: Vec<TableFieldSpec>,
 }
 
-/// One field of a table's rows.
+/// One field of a table's rows or of a stream's records.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
@@ -171,7 +278,7 @@ pub struct TableFieldSpec {
     /// Name in `key`, `match` and `fields`.
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
-    /// Type of the value. A value that does not fit is an error of the table.
+    /// Type of the value. A value that does not fit is an error of the table, or makes the record a bad record.
     #[serde(rename = "type")]
     pub field_type: ScalarType,
     /// Where the value stands: the name of the CSV column, or in a JSON object member names from outside to inside,

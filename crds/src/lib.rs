@@ -42,8 +42,9 @@ pub use aggregates::{AggregateFunction, AggregateSpec};
 pub use checkpoint::{AccessMode, CheckpointSpec, Delivery, OnStateChange, Reclaim, StorageSpec};
 pub use event_time::{EventTimeSpec, TimeUnit};
 pub use join::{
-    ConfigMapTableSpec, FileTableSpec, JoinFieldSpec, JoinOnSpec, JoinSpec, JoinType, TableAsOf, TableFieldSpec,
-    TableFormat, TableSchemaSpec, TableSpec,
+    ConfigMapTableSpec, FileTableSpec, JoinFieldSpec, JoinOnSpec, JoinSpec, JoinType, JoinWindowSpec, StreamSchemaSpec,
+    StreamSourceSpec, StreamSpec, StreamTopicsSpec, TableAsOf, TableFieldSpec, TableFormat, TableSchemaSpec, TableSpec,
+    WithinSpec,
 };
 pub use keyed_state::{DeduplicateSpec, Keep, PreviousFieldSpec, PreviousSpec, TimeDomain, TtlSpec};
 pub use operators::{

@@ -35,6 +35,28 @@ impl Manifest {
         self.metadata().uid.as_deref()
     }
 
+    /// Names of the pipelines whose output it reads, as its source and as the streams of its joins, each with its path.
+    pub fn references(&self) -> Vec<(String, &str)> {
+        let (source, operators) = match self {
+            Self::StreamPipeline(object) => (&object.spec.source, object.spec.operators.as_slice()),
+            Self::WindowAggregation(object) => (&object.spec.source, &[] as &[_]),
+        };
+        let source = source.pipeline.as_ref().map(|reference| ("spec".to_owned(), reference));
+        let streams = operators.iter().enumerate().filter_map(|(position, operator)| {
+            let stream = operator.join.as_ref()?.stream.as_ref()?;
+            let reference = stream.source.pipeline.as_ref()?;
+            Some((format!("spec.operators[{position}].join.stream"), reference))
+        });
+        let all = source.into_iter().chain(streams);
+        all.map(|(path, reference)| (format!("{path}.source.pipeline.name"), reference.name.as_str()))
+            .collect()
+    }
+
+    /// Their names.
+    pub fn reads(&self) -> Vec<&str> {
+        self.references().into_iter().map(|(_, name)| name).collect()
+    }
+
     fn metadata(&self) -> &kube::core::ObjectMeta {
         match self {
             Self::StreamPipeline(object) => &object.metadata,

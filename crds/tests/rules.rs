@@ -74,6 +74,18 @@ fn join(members: Value) -> Value {
     json!([{"name": "x", "join": {"table": table, "match": [{"field": "a", "equals": "b"}]}}])
 }
 
+/// Operators: one join with a stream, with these members.
+fn stream_join(members: Value) -> Value {
+    let fields = json!([{"name": "b", "type": "int64", "nullable": false}]);
+    let source = json!({"kafka": {"topics": ["other"], "start": "earliest"}});
+    let stream = json!({"name": "other", "source": source, "schema": {"fields": fields}});
+    let mut join = json!({"stream": stream, "match": [{"field": "a", "equals": "b"}], "type": "inner"});
+    for (name, value) in members.as_object().expect("members") {
+        join[name] = value.clone();
+    }
+    json!([{"name": "x", "join": join}])
+}
+
 /// `spec` with the value at a JSON pointer replaced, or taken away where it is null.
 fn with(mut spec: Value, pointer: &str, value: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer begins with a slash");
@@ -124,6 +136,12 @@ fn what_is_right_passes() {
             "/operators",
             aggregate(json!({"function": "collectList", "expression": "a", "limit": 3, "distinct": true})),
         ),
+        with(pipeline(), "/operators", stream_join(json!({"ttl": "none"}))),
+        with(
+            pipeline(),
+            "/operators",
+            stream_join(json!({"window": {"tumbling": {"size": "1h"}}, "type": "outer"})),
+        ),
         with(pipeline(), "/scaling", json!({"max": 1, "target": {"lagSeconds": 30}})),
         with(
             pipeline(),
@@ -161,6 +179,8 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         json!([operator])
     };
     let field = |field: Value| json!([field]);
+    let one_matching =
+        "a join with a stream needs exactly one of within, window and ttl, and only such a join has them";
     let one_body = "set exactly one of filter, map, flatMap, groupBy, window, join, deduplicate and previous";
     let one_target = "set exactly one of lagRecords and lagSeconds";
     let decimal_scale = "type decimal needs scale, and only decimal has scale";
@@ -286,7 +306,43 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/operators",
             json!([{"name": "x", "join": {"match": [{"field": "a"}]}}]),
-            "set table",
+            "set exactly one of table and stream",
+        ),
+        (
+            "/operators",
+            stream_join(json!({"ttl": "1h", "within": {"before": "1s", "after": "1s"}})),
+            one_matching,
+        ),
+        ("/operators", stream_join(json!({})), one_matching),
+        (
+            "/operators",
+            with(join(json!({"file": {"path": "t.csv"}})), "/0/join/ttl", json!("1h")),
+            one_matching,
+        ),
+        (
+            "/operators",
+            with(join(json!({"file": {"path": "t.csv"}})), "/0/join/type", json!("outer")),
+            "a join with a table is inner or left",
+        ),
+        (
+            "/operators",
+            stream_join(json!({"ttl": "none", "type": "left"})),
+            "ttl none is for inner joins: rows without a match would never come out",
+        ),
+        (
+            "/operators",
+            stream_join(json!({"window": {"tumbling": {"size": "1h"}, "sliding": {"size": "1h", "slide": "1m"}}})),
+            "set exactly one of tumbling and sliding",
+        ),
+        (
+            "/operators",
+            with(stream_join(json!({"ttl": "1h"})), "/0/join/stream/schema", Value::Null),
+            "a kafka source needs schema; with a pipeline it comes from that pipeline",
+        ),
+        (
+            "/operators",
+            with(stream_join(json!({"ttl": "1h"})), "/0/join/stream/source", json!({})),
+            "set exactly one of kafka and pipeline",
         ),
         (
             "/operators",

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 pub use aggregates::{Aggregates, COMPARED, Compared};
 pub use input::records;
 pub use model::{SessionEnds, join, windows};
-pub use ours::{Ours, knows, ours};
+pub use ours::{Ours, ours};
 pub use peer::Peer;
 
 /// What comes in, on one partition, in this order.

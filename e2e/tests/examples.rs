@@ -182,6 +182,7 @@ fn dead_letters() {
             "an error that says something: {line}"
         );
         letter.as_object_mut().unwrap().remove("partition").unwrap();
+        assert!(letter.as_object_mut().unwrap().remove("topic").is_some());
         found.push(letter);
     }
     found.sort_by_key(|letter| letter["offset"].as_i64());
@@ -209,6 +210,18 @@ fn windows_by_another_key_than_the_records() {
     for partitions in ["1", "4"] {
         let run = run_with(&["08-by-another-key/pipeline.yaml"], &["--partitions", partitions]);
         same_multiset(run.output, expected("08-by-another-key/expected.jsonl")).unwrap();
+        assert_eq!(run.dead_letters.len(), 0);
+    }
+}
+
+#[test]
+fn departures_joined_with_their_landings() {
+    let landings = examples().join("13-join-streams/landings.jsonl");
+    let landings = format!("landings={}", landings.display());
+    for partitions in ["1", "4"] {
+        let options = ["--input", &landings, "--partitions", partitions];
+        let run = run_with(&["13-join-streams/pipeline.yaml"], &options);
+        same_multiset(run.output, expected("13-join-streams/expected.jsonl")).unwrap();
         assert_eq!(run.dead_letters.len(), 0);
     }
 }

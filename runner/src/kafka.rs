@@ -31,11 +31,11 @@ pub fn connect(plan: &Plan, settings: &Settings) -> Result<KafkaConnector, Error
     let connector = KafkaConnector::new(
         source.connection.clone(),
         settings.clone(),
-        source.topics.clone(),
+        plan.source_topics(),
         source.group.clone(),
     );
     connector.source_partitions()?;
     let routes = Routes::of(plan);
     connector.prepare_topics(&routes.topics().iter().collect::<Vec<_>>())?;
-    Ok(connector.reading(plan.repartitions.iter().map(|cut| cut.topic.name.clone())))
+    Ok(connector.reading(plan.topics()))
 }

@@ -18,7 +18,8 @@ pub struct Routes {
     sinks: u16,
     dead_letters: u16,
     late_records: Option<u16>,
-    internal: u16,
+    /// For each stage the topic of the next; None for the one that writes the results.
+    internal: Vec<Option<u16>>,
 }
 
 impl Routes {
@@ -32,7 +33,9 @@ impl Routes {
             topics.push(topic);
             dead_letters + 1
         });
-        let internal = topics.len() as u16;
+        let first = topics.len();
+        let internal = |stage| plan.cut_behind(stage).map(|cut| (first + cut) as u16);
+        let internal = (0..plan.all_stages()).map(internal).collect();
         topics.extend(plan.repartitions.iter().map(|cut| cut.topic.clone()));
         Self {
             topics,
@@ -45,16 +48,15 @@ impl Routes {
 
     /// Where the results of a stage go: the sinks, or the next stage's topic.
     pub fn of_stage(&self, stage: usize) -> Range<u16> {
-        let internal = self.internal(stage);
-        match usize::from(internal) < self.topics.len() {
-            true => internal..internal + 1,
-            false => 0..self.sinks,
+        match self.internal(stage) {
+            Some(internal) => internal..internal + 1,
+            None => 0..self.sinks,
         }
     }
 
-    /// The topic between this stage and the next.
-    pub fn internal(&self, stage: usize) -> u16 {
-        self.internal + stage as u16
+    /// The topic between this stage and the next, if there is a next one.
+    pub fn internal(&self, stage: usize) -> Option<u16> {
+        self.internal[stage]
     }
 
     /// The topics, in the order of their numbers.
@@ -106,7 +108,7 @@ impl<P: Producer> Output<'_, P> {
                 Err(error) => return Err(error.into()),
             }
         }
-        if origin.stage + 1 == self.plan.stages() {
+        if self.routes.internal(origin.stage).is_none() {
             self.metrics.written.inc_by(written);
         }
         effects

@@ -37,9 +37,7 @@ impl<S: CheckpointStore> Recovery<'_, S> {
     /// becomes a fact.
     fn begin<C: Consumer>(&mut self, consumer: &mut C, partition: Partition) -> Result<Task, Error> {
         let stage = self.program.plan().stage_reading(partition.topic);
-        let start = match self.program.plan().source.start {
-            // Everything in an internal topic was written for this group.
-            _ if stage > 0 => millrace_connect::Start::Earliest,
+        let start = match self.program.plan().start_of(partition.topic) {
             Start::Earliest => millrace_connect::Start::Earliest,
             Start::Latest => millrace_connect::Start::Latest,
         };

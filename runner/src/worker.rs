@@ -181,7 +181,10 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
 
     /// Tells every chain that its input has ended, stage by stage, and commits what that brings. Only for finite inputs.
     pub fn finish(&mut self) -> Result<(), Error> {
-        for stage in 0..self.program.plan().stages() {
+        let plan = self.program.plan();
+        let (stages, all) = (plan.stages(), plan.all_stages());
+        // What is joined must have ended before those that join it.
+        for stage in (stages..all).chain(0..stages) {
             self.finish_stage(stage)?;
             self.commit()?;
             while self.turn(Duration::ZERO)? {}
@@ -228,7 +231,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
         self.commit()?;
         let now = self.ends()?;
-        let is_internal = |partition: &Partition| self.program.plan().stage_reading(partition.topic) > 0;
+        let is_internal = |partition: &Partition| self.program.plan().is_internal(partition.topic);
         let newest = |(partition, end): (Partition, i64)| match is_internal(&partition) {
             true => (partition, now.get(&partition).copied().unwrap_or(end)),
             false => (partition, end),
@@ -311,7 +314,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             }
             self.step(partition, Input::Clock(now), None)?;
         }
-        if self.program.plan().stage_reading(partition.topic) == 0 {
+        if !self.program.plan().is_internal(partition.topic) {
             self.metrics.read.inc_by(input.len() as u64);
         }
         self.step(partition, Input::Records(input), Some(records))

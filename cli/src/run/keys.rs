@@ -31,6 +31,11 @@ impl Keys {
         Self { parts }
     }
 
+    /// For records without keys.
+    pub fn none() -> Self {
+        Self { parts: None }
+    }
+
     /// The key of each line; None where the line or its key fields cannot be read, which the engine will say again.
     pub fn of(&mut self, lines: &[Vec<u8>]) -> Vec<Option<Vec<u8>>> {
         let mut keys = vec![None; lines.len()];

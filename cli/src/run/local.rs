@@ -15,9 +15,10 @@ use millrace_runner::metrics::Metrics;
 use millrace_runner::{Routes, Status, Worker};
 use serde_json::json;
 
-use super::lines::{Lines, create};
+use super::Arguments;
+use super::inputs::{self, Input};
+use super::lines::create;
 use super::report::Report;
-use super::{Arguments, keys::Keys};
 use crate::say;
 
 /// Bad records that are described on standard error when nobody asked for all of them.
@@ -30,7 +31,7 @@ pub fn run(plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result
     let plan = Arc::new(plan);
     let program = Arc::new(Program::with_tables(Arc::clone(&plan), tables).map_err(anyhow::Error::msg)?);
     let metrics = Arc::new(Metrics::register(&plan, &prometheus::Registry::new())?);
-    let mut lines = Lines::open(&arguments.input)?;
+    let mut inputs = inputs::open(&plan, &arguments.input)?;
     let mut results = Results::open(&plan, arguments)?;
     let broker = broker(&plan, arguments.partitions);
     let status = Arc::new(Status::new("local"));
@@ -43,29 +44,12 @@ pub fn run(plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result
         status,
         "local",
     )?;
-    let mut keys = Keys::new(&plan);
     let topics = plan.topics();
-    let source = topics[0].as_str();
     let mut report = Report::start();
     loop {
-        let chunk = lines.chunk()?;
-        let ended = chunk.is_empty();
-        // As a broker would stamp them; specs with `eventTime.field` do not look at it.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis() as i64;
-        for (line, key) in chunk.iter().zip(keys.of(&chunk)) {
-            let partition = key.is_none().then_some(0);
-            let record = Delivered {
-                key: key.as_deref(),
-                value: Some(line),
-                timestamp: now,
-                headers: &[],
-            };
-            broker
-                .append(source, partition, record)
-                .context("cannot hand a record to the engine")?;
+        let mut ended = true;
+        for input in &mut inputs {
+            ended &= !hand_over(input, &broker)?;
         }
         while worker.turn(Duration::ZERO)? {}
         if ended {
@@ -89,6 +73,29 @@ pub fn run(plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result
     results.finish(&metrics)?;
     report.summary(&metrics);
     Ok(())
+}
+
+/// Writes the next lines into their topic. Returns whether there were any.
+fn hand_over(input: &mut Input, broker: &Broker) -> anyhow::Result<bool> {
+    let chunk = input.lines.chunk()?;
+    // As a broker would stamp them; specs with `eventTime.field` do not look at it.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis() as i64;
+    for (line, key) in chunk.iter().zip(input.keys.of(&chunk)) {
+        let partition = key.is_none().then_some(0);
+        let record = Delivered {
+            key: key.as_deref(),
+            value: Some(line),
+            timestamp: now,
+            headers: &[],
+        };
+        broker
+            .append(&input.topic, partition, record)
+            .context("cannot hand a record to the engine")?;
+    }
+    Ok(!chunk.is_empty())
 }
 
 /// An in-memory broker with the plan's topics. Results share one partition, so that they stay in order.
@@ -172,6 +179,7 @@ impl Results {
                 "reason": header("millrace.reason"),
                 "error": header("millrace.error"),
                 "operator": header("millrace.operator"),
+                "topic": header("millrace.topic"),
                 "partition": header("millrace.partition").parse::<i32>().ok(),
                 "offset": header("millrace.offset").parse::<i64>().ok(),
                 "value": value,

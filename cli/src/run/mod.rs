@@ -1,11 +1,13 @@
 //! `millrace run`: over a file on the embedded engine, or on Kafka.
 
+mod inputs;
 mod kafka;
 mod keys;
 mod lines;
 mod local;
 mod report;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::ensure;
@@ -22,13 +24,14 @@ pub struct Arguments {
     /// Which object to run. Default: the first.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Records to read, one JSON object a line; `-` is standard input, a name that ends in .gz is unpacked.
-    #[arg(long, value_name = "PATH", default_value = "-", conflicts_with = "bootstrap")]
-    pub input: PathBuf,
+    /// Records to read, one JSON object a line; `-` is standard input, a name that ends in .gz is unpacked. The records of a
+    /// stream that a join reads come from `NAME=PATH`.
+    #[arg(long, value_name = "[NAME=]PATH", default_value = "-", conflicts_with = "bootstrap")]
+    pub input: Vec<OsString>,
     /// Where results go, one JSON object a line; `-` is standard output.
     #[arg(long, value_name = "PATH", default_value = "-", conflicts_with = "bootstrap")]
     pub output: PathBuf,
-    /// Where bad records go, one JSON object a line with reason, error, operator, offset and value. Default: they are
+    /// Where bad records go, one JSON object a line with reason, error, operator, topic, offset and value. Default: they are
     /// counted, and the first are described.
     #[arg(long, value_name = "PATH", conflicts_with = "bootstrap")]
     pub dead_letters: Option<PathBuf>,
@@ -63,7 +66,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let manifest_from_stdin = arguments.files.iter().any(|path| path.as_os_str() == "-");
     ensure!(
-        !(manifest_from_stdin && arguments.bootstrap.is_empty() && arguments.input.as_os_str() == "-"),
+        !(manifest_from_stdin && arguments.bootstrap.is_empty() && arguments.input.iter().any(|input| input == "-")),
         "manifest and records cannot both come from standard input: name a file with --input"
     );
     let (plan, path) = manifests::located(&arguments.files, arguments.name.as_deref())?;

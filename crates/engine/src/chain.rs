@@ -181,7 +181,9 @@ impl Chain {
                 let (input, arguments) = arguments.evaluate(&flow, &mut fallen);
                 self.keyed(position, input, &arguments, (now, ended), effects)
             }
-            Step::Deduplicate(_) | Step::Previous(_) => self.keyed(position, flow.clone(), &[], (now, ended), effects),
+            Step::StreamJoin(_) | Step::Deduplicate(_) | Step::Previous(_) => {
+                self.keyed(position, flow.clone(), &[], (now, ended), effects)
+            }
         };
         for fall in fallen {
             self.rejecter
@@ -249,7 +251,7 @@ impl Chain {
             true => Some(i64::MAX),
             false => Some(self.watermark_of_results()).filter(|watermark| *watermark != Watermark::NONE),
         };
-        (self.stage + 1 < self.program.plan().stages()).then_some(says)
+        self.program.plan().cut_behind(self.stage).map(|_| says)
     }
 
     /// Which stage this is.

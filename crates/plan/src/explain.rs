@@ -9,7 +9,10 @@ use std::fmt::Write;
 
 pub use self::numbers::count;
 use self::numbers::{duration, millis};
-use crate::{Field, OperatorKind, Plan, Previous, Sasl, Security, Start, TimeDomain, TimeOrigin, TimeUnit, Topic, Ttl};
+use crate::{
+    EventTime, Field, Fields, OperatorKind, OtherStream, Plan, Previous, Sasl, Security, Start, TimeDomain, TimeOrigin,
+    TimeUnit, Topic, Ttl,
+};
 
 /// Says where a plan reads and writes, what every step does, what is remembered and what happens to bad and late records.
 /// Every line ends in a line break.
@@ -52,10 +55,7 @@ fn reads(plan: &Plan, text: &mut String) {
     if let Some(words) = security(&source.connection.security) {
         line(text, "", &words);
     }
-    let start = match source.start {
-        Start::Earliest => "from the oldest record",
-        Start::Latest => "from the end",
-    };
+    let start = start(source.start);
     line(
         text,
         "",
@@ -66,7 +66,36 @@ fn reads(plan: &Plan, text: &mut String) {
         false => line(text, "", &format!("decodes {}", fields(&plan.input))),
     }
     line(text, "", &key(plan));
-    line(text, "", &event_time(plan));
+    line(text, "", &event_time(plan.event_time, &plan.input));
+    for (_, streams) in plan.joined_streams() {
+        reads_too(&streams.other, text);
+    }
+}
+
+/// A stream that is read beside the source.
+fn reads_too(other: &OtherStream, text: &mut String) {
+    let (topics, names) = (
+        if other.topics.len() == 1 { "topic" } else { "topics" },
+        quoted(&other.topics),
+    );
+    let start = start(other.start);
+    line(
+        text,
+        "",
+        &format!(
+            "stream {}: {topics} {names}; {start} where the group has no offset",
+            other.name
+        ),
+    );
+    line(text, "", &format!("  decodes {}", fields(&other.fields)));
+    line(text, "", &format!("  {}", event_time(other.event_time, &other.fields)));
+}
+
+fn start(start: Start) -> &'static str {
+    match start {
+        Start::Earliest => "from the oldest record",
+        Start::Latest => "from the end",
+    }
 }
 
 fn security(security: &Security) -> Option<String> {
@@ -114,8 +143,8 @@ fn key(plan: &Plan) -> String {
     }
 }
 
-fn event_time(plan: &Plan) -> String {
-    let origin = match plan.event_time.origin {
+fn event_time(time: EventTime, input: &Fields) -> String {
+    let origin = match time.origin {
         TimeOrigin::Record => "the Kafka timestamp".to_owned(),
         TimeOrigin::Field { position, unit } => {
             let unit = match unit {
@@ -124,14 +153,14 @@ fn event_time(plan: &Plan) -> String {
                 TimeUnit::Microseconds => " (microseconds)",
                 TimeUnit::Nanoseconds => " (nanoseconds)",
             };
-            format!("field `{}`{unit}", plan.input[position].name)
+            format!("field `{}`{unit}", input[position].name)
         }
     };
-    let order = match plan.event_time.max_out_of_orderness {
+    let order = match time.max_out_of_orderness {
         0 => "in order".to_owned(),
         disorder => format!("up to {} out of order", millis(disorder)),
     };
-    let idle = plan.event_time.close_after_idle.map_or(String::new(), |after| {
+    let idle = time.close_after_idle.map_or(String::new(), |after| {
         format!("; after {} without a record it goes on with the clock", millis(after))
     });
     format!("event time: {origin}, {order}{idle}")
@@ -143,7 +172,7 @@ fn steps(plan: &Plan, text: &mut String) {
     }
     for (position, operator) in plan.operators.iter().enumerate() {
         let heading = if position == 0 { "Steps" } else { "" };
-        let content = steps::describe(operator, plan.fields_into(position));
+        let content = steps::describe(operator, plan.fields_before(position));
         line(text, heading, &format!("{}. {} {content}", position + 1, operator.name));
     }
     stages(plan, text);
@@ -166,7 +195,11 @@ fn stages(plan: &Plan, text: &mut String) {
     for cut in &plan.repartitions {
         let (operator, input) = (&plan.operators[cut.before], plan.fields_into(cut.before));
         let keys = operator.kind.keys().unwrap_or_default();
-        let names = quoted(keys.iter().map(|key| &input[*key].name));
+        let names = match &operator.kind {
+            // Of the input's names those of one side would stand for both.
+            OperatorKind::StreamJoin(_) => quoted(operator.output[..keys.len()].iter().map(|field| &field.name)),
+            _ => quoted(keys.iter().map(|key| &input[*key].name)),
+        };
         let carried = input
             .iter()
             .map(|field| field.name.as_str())
@@ -198,6 +231,10 @@ fn state(plan: &Plan, text: &mut String) {
                 let (name, keys) = (&operator.name, keys(&deduplicate.keys));
                 let passed = passed(deduplicate.within, deduplicate.time);
                 format!("{name} remembers the time of one record for every {keys}, until {passed}")
+            }
+            OperatorKind::StreamJoin(streams) => {
+                let rows = steps::remembered(streams, plan.event_time.max_out_of_orderness);
+                format!("{} remembers {rows}", operator.name)
             }
             OperatorKind::Window(window) => {
                 let until = window::forgotten(plan, window);
@@ -268,7 +305,7 @@ fn writes(plan: &Plan, text: &mut String) {
     let window = plan
         .operators
         .iter()
-        .any(|operator| matches!(operator.kind, OperatorKind::Window(_)));
+        .any(|operator| matches!(operator.kind, OperatorKind::Window(_) | OperatorKind::StreamJoin(_)));
     match &plan.late_records {
         Some(late) => line(text, "Late", &format!("records go to topic {}", topic(late))),
         None if window => line(text, "Late", "records are dropped and counted"),
@@ -277,11 +314,14 @@ fn writes(plan: &Plan, text: &mut String) {
 }
 
 fn result_key(plan: &Plan) -> &'static str {
-    let grouped =
-        |operator: &crate::Operator| matches!(operator.kind, OperatorKind::Group(_) | OperatorKind::Window(_));
-    match plan.operators.iter().any(grouped) {
-        true => "each key the group's key",
-        false => "each key that of the record it was made of",
+    let of_its_own = |operator: &crate::Operator| match operator.kind {
+        OperatorKind::Group(_) | OperatorKind::Window(_) => Some("each key the group's key"),
+        OperatorKind::StreamJoin(_) => Some("each key that by which both streams are joined"),
+        _ => None,
+    };
+    match plan.operators.iter().rev().find_map(of_its_own) {
+        Some(key) => key,
+        None => "each key that of the record it was made of",
     }
 }
 

@@ -1,6 +1,8 @@
 //! Joins, checked and typed.
 
-use crate::Fields;
+use std::ops::Range;
+
+use crate::{EventTime, Field, Fields, Start, TopicName};
 
 /// Fields of a table for every row. Output: the input's fields, then those of `fields`.
 #[derive(Clone, Debug)]
@@ -55,6 +57,35 @@ pub enum TableFormat {
     JsonLines,
 }
 
+/// A join with another stream, which is read beside the source. Rows of both come in through one internal topic.
+#[derive(Clone, Debug)]
+pub struct JoinedStreams {
+    /// The other stream.
+    pub other: OtherStream,
+    /// A row of either stream, as it stands in the internal topic: `is_right`, the left fields as `left_…`, those of the
+    /// other stream as `right_…`. All but the first may be null, and those of the other side are.
+    pub input: Fields,
+    /// How they are joined; positions are those in `input`.
+    pub join: StreamJoin,
+}
+
+/// A stream that is read beside the source, of the same cluster and in the same group.
+#[derive(Clone, Debug)]
+pub struct OtherStream {
+    /// For messages.
+    pub name: String,
+    /// Topics to read. Never empty; nothing else of the plan reads or writes one of them.
+    pub topics: Vec<TopicName>,
+    /// Where to start a partition without a committed offset.
+    pub start: Start,
+    /// The fields to decode from a record's value.
+    pub fields: Fields,
+    /// Which time a record happened at.
+    pub event_time: EventTime,
+    /// Positions in `fields` of those that go on to the join, in the order in which they stand in its input.
+    pub carried: Vec<usize>,
+}
+
 /// Rows of two streams joined with each other. The rows of both come in as one: a field says which stream a row belongs
 /// to, and the fields of the other stream are NULL in it. Output: the key fields, with windows `window_start` and
 /// `window_end` (Timestamp), the left fields, the right fields.
@@ -106,6 +137,30 @@ pub enum Matching {
         /// A row is remembered until the watermark is this much behind its time. None: for ever.
         ttl: Option<i64>,
     },
+}
+
+impl JoinedStreams {
+    /// The input of a join of rows with the fields `left`, and `right` of the other stream.
+    pub(crate) fn input(left: &[Field], right: &[Field]) -> Fields {
+        let side = |prefix: &'static str, fields: &[Field]| {
+            let fields = fields.iter();
+            let wide = move |field: &Field| {
+                Field::computed(format!("{prefix}_{}", field.name), field.field_type.clone(), true)
+            };
+            fields.map(wide).collect::<Vec<_>>()
+        };
+        let is_right = Field::computed("is_right", crate::FieldType::Boolean, false);
+        Fields::new([vec![is_right], side("left", left), side("right", right)].concat())
+    }
+
+    /// Where the fields of one side stand in the input, without `is_right`.
+    pub fn side(&self, is_right: bool) -> Range<usize> {
+        let right = self.input.len() - self.other.carried.len();
+        match is_right {
+            true => right..self.input.len(),
+            false => 1..right,
+        }
+    }
 }
 
 impl StreamJoin {

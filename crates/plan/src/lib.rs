@@ -28,7 +28,7 @@ pub use aggregates::{Aggregate, AggregateFunction, Percentile};
 pub use explain::{count, explain};
 pub use expression::Expression;
 pub use fields::{ArrayItem, Field, FieldType, Fields, ItemKind};
-pub use join::{Join, JoinSide, Matching, StreamJoin, Table, TableFormat, TableOrigin};
+pub use join::{Join, JoinSide, JoinedStreams, Matching, OtherStream, StreamJoin, Table, TableFormat, TableOrigin};
 pub use keyed_state::{Deduplicate, Keep, Previous, TimeDomain, Ttl};
 pub use load::load;
 pub use names::{GroupId, OperatorName, StateId, TopicName};
@@ -107,6 +107,8 @@ impl Plan {
 
     /// Whether chains must be told the time, also while no records come.
     pub fn needs_clock(&self) -> bool {
-        self.event_time.close_after_idle.is_some() || self.operators.iter().any(|operator| operator.kind.needs_clock())
+        let mut streams = (0..self.all_stages()).map(|stage| self.event_time_of(stage));
+        streams.any(|time| time.close_after_idle.is_some())
+            || self.operators.iter().any(|operator| operator.kind.needs_clock())
     }
 }

@@ -1,6 +1,8 @@
 //! The steps of a plan, checked and typed.
 
-use crate::{Aggregate, Deduplicate, Expression, Fields, Join, OperatorName, Previous, TimeDomain, Ttl, Window};
+use crate::{
+    Aggregate, Deduplicate, Expression, Fields, Join, JoinedStreams, OperatorName, Previous, TimeDomain, Ttl, Window,
+};
 
 /// One step.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub enum OperatorKind {
     Window(Window),
     /// Fields of a table for every row.
     Join(Join),
+    /// Pairs with the rows of another stream; the first step of its stage.
+    StreamJoin(JoinedStreams),
     /// One record of those that have a key in common within a time.
     Deduplicate(Deduplicate),
     /// Values of the record of the same key that came before.
@@ -100,7 +104,7 @@ impl OperatorKind {
     /// Whether results depend on the wall clock.
     pub(crate) fn needs_clock(&self) -> bool {
         let time = match self {
-            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
+            Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) | Self::StreamJoin(_) => None,
             Self::Window(window) => Some(window.time),
             Self::Group(Group { ttl, .. }) | Self::Previous(Previous { ttl, .. }) => ttl.map(|ttl| ttl.time),
             Self::Deduplicate(deduplicate) => Some(deduplicate.time),

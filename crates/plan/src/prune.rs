@@ -15,7 +15,7 @@ pub(crate) fn prune(mut plan: Plan) -> Plan {
     let mut before: Vec<Needed> = Vec::new();
     for position in (0..plan.operators.len()).rev() {
         before.push(needed.clone());
-        needed = needed_by(&plan.operators[position].kind, plan.fields_into(position), &needed);
+        needed = needed_by(&plan.operators[position].kind, plan.fields_before(position), &needed);
     }
     for position in plan.key.iter().flat_map(|key| &key.fields) {
         needed[*position] = true;
@@ -57,6 +57,8 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
             [&wanted[..explode.array], &[true], &wanted[wanted.len() - tail..]].concat()
         }
         OperatorKind::Join(_) => wanted[..input.len()].to_vec(),
+        // All of them, as for `previous`: they are what is remembered of a row.
+        OperatorKind::StreamJoin(_) => vec![true; input.len()],
     };
     let mut pass = |projections: &[&Projection]| {
         let left = columns_left(projections, wanted);
@@ -86,7 +88,7 @@ fn needed_by(kind: &OperatorKind, input: &Fields, wanted: &Needed) -> Needed {
                 .chain(&previous.fields)
                 .for_each(|position| needed[*position] = true);
         }
-        OperatorKind::Filter(_) | OperatorKind::FlatMap(FlatMap::Explode(_)) => {}
+        OperatorKind::Filter(_) | OperatorKind::FlatMap(FlatMap::Explode(_)) | OperatorKind::StreamJoin(_) => {}
     }
     visit_expressions(kind, &mut |expression| {
         for position in expression.fields().filter_map(|name| input.position(&name)) {
@@ -136,6 +138,7 @@ fn move_operator(operator: &mut Operator, moved: &Moved, wanted: &Needed) -> Nee
                 .retain(|_| *left.next().expect("one entry for every added field"));
             [&moved.left(), added].concat()
         }
+        OperatorKind::StreamJoin(_) => vec![true; operator.output.len()],
         OperatorKind::Deduplicate(deduplicate) => {
             deduplicate.keys = moved.all(&deduplicate.keys);
             moved.left()

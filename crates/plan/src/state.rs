@@ -9,7 +9,7 @@ use crate::{Aggregate, Deduplicate, Fields, Keep, OperatorKind, OperatorName, Pl
 pub struct OperatorState {
     /// The operator that owns the state.
     pub operator: String,
-    /// `groupBy`, `window`, `deduplicate` or `previous`, as in the spec.
+    /// `groupBy`, `window`, `join`, `deduplicate` or `previous`, as in the spec.
     pub kind: String,
     /// One line for each thing that must stay as it is for state to keep its meaning: the window, each key's name and
     /// type, each aggregate's function, argument and types, by which time state is kept. Names of results may change, and
@@ -48,6 +48,7 @@ impl Plan {
                 OperatorKind::Window(window) => shape(Some(window), &window.keys, &window.aggregates, input),
                 OperatorKind::Deduplicate(deduplicate) => deduplicate.shape(input),
                 OperatorKind::Previous(previous) => previous.shape(input),
+                OperatorKind::StreamJoin(streams) => streams.join.shape(input),
                 _ => return None,
             };
             Some(OperatorState {
@@ -97,6 +98,7 @@ impl OperatorKind {
             Self::Window(_) => Some("window"),
             Self::Deduplicate(_) => Some("deduplicate"),
             Self::Previous(_) => Some("previous"),
+            Self::StreamJoin(_) => Some("join"),
             Self::Filter(_) | Self::Map(_) | Self::FlatMap(_) | Self::Join(_) => None,
         }
     }

@@ -20,6 +20,7 @@ mod scope;
 mod source;
 mod stages;
 mod steps;
+mod stream;
 mod table;
 mod topics;
 mod window;
@@ -61,7 +62,11 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
     let mut problems = Problems::default();
 
     let state_id = state_id(&declared, others, &mut problems);
-    let upstream = reference::resolve(&declared, others, trail, &mut problems);
+    let referenced = declared.source.pipeline.as_ref().filter(|_| declared.reads_pipeline());
+    let upstream = referenced.and_then(|reference| {
+        let path = "spec.source.pipeline";
+        reference::resolve(path, reference, &declared, others, trail, &mut problems)
+    });
     let source = source::check(&declared, upstream.as_ref(), state_id.as_ref(), &mut problems);
     let schema = schema::check(&declared, &mut problems);
     let input = upstream
@@ -69,10 +74,22 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
         .map(|upstream| scope::Scope::of(upstream.fields.clone()))
         .or(schema);
     let key = key::declared(&declared, upstream.as_ref(), input.as_ref(), &mut problems);
-    let event_time = event_time::check(declared.event_time, input.as_ref(), &mut problems);
-    let operators = steps::check(&declared, input.clone(), &mut problems);
+    let event_time = event_time::check("spec.eventTime", declared.event_time, input.as_ref(), &mut problems);
+    let around = stream::Around {
+        declared: &declared,
+        others,
+        trail,
+        source: source.as_ref(),
+    };
+    let operators = steps::check(&around, input.clone(), &mut problems);
     let mut taken = topics::Taken::default();
-    let topics = topics::check(&declared, source.as_ref(), &mut taken, &mut problems);
+    let topics = topics::check(
+        &declared,
+        source.as_ref(),
+        operators.as_deref(),
+        &mut taken,
+        &mut problems,
+    );
     let repartitions = operators
         .as_deref()
         .and_then(|operators| stages::cut(key.clone(), operators, state_id.as_ref(), &mut taken, &mut problems));

@@ -1,10 +1,20 @@
 //! Ways to look at a plan from outside: the fields between operators, and all expressions of one.
 
-use crate::{Aggregate, Column, Expression, Fields, FlatMap, Operator, OperatorKind, Plan, Projection, Table};
+use crate::{
+    Aggregate, Column, Expression, Fields, FlatMap, JoinedStreams, Operator, OperatorKind, Plan, Projection, Table,
+};
 
 impl Plan {
-    /// Fields that come into the operator at `position`.
+    /// Fields that come into the operator at `position`. What a join with another stream takes is made of both.
     pub fn fields_into(&self, position: usize) -> &Fields {
+        match &self.operators[position].kind {
+            OperatorKind::StreamJoin(streams) => &streams.input,
+            _ => self.fields_before(position),
+        }
+    }
+
+    /// Fields of the rows in front of the operator at `position`.
+    pub fn fields_before(&self, position: usize) -> &Fields {
         match position.checked_sub(1) {
             None => &self.input,
             Some(before) => &self.operators[before].output,
@@ -22,6 +32,17 @@ impl Plan {
         self.operators.iter().enumerate().filter_map(table)
     }
 
+    /// The streams that are read beside the source, each with the position of its join.
+    pub fn joined_streams(&self) -> impl Iterator<Item = (usize, &JoinedStreams)> {
+        fn streams((position, operator): (usize, &Operator)) -> Option<(usize, &JoinedStreams)> {
+            match &operator.kind {
+                OperatorKind::StreamJoin(streams) => Some((position, streams)),
+                _ => None,
+            }
+        }
+        self.operators.iter().enumerate().filter_map(streams)
+    }
+
     /// Fields that come out of the operator at `position`.
     pub fn fields_out_of(&self, position: usize) -> &Fields {
         &self.operators[position].output
@@ -36,7 +57,8 @@ pub fn visit_expressions<'a>(kind: &'a OperatorKind, visit: &mut dyn FnMut(&'a E
         OperatorKind::FlatMap(FlatMap::Explode(_))
         | OperatorKind::Deduplicate(_)
         | OperatorKind::Previous(_)
-        | OperatorKind::Join(_) => {}
+        | OperatorKind::Join(_)
+        | OperatorKind::StreamJoin(_) => {}
         OperatorKind::FlatMap(FlatMap::Split(outputs)) => {
             for output in outputs {
                 output.predicate.iter().for_each(&mut *visit);

@@ -81,6 +81,38 @@ pub(crate) fn make(random: &mut Random, shape: &Shape) -> Vec<Event> {
     events
 }
 
+/// An input of a stream that a join reads.
+pub(crate) fn of_stream(random: &mut Random) -> Vec<Event> {
+    let shape = Shape {
+        fields: vec![
+            ("k", "string", true),
+            ("n", "int64", true),
+            ("a", "int64", true),
+            ("ts", "int64", false),
+        ],
+        key: Vec::new(),
+        timed_by_field: true,
+    };
+    make(random, &shape)
+}
+
+/// Both inputs as one, in which each keeps its order.
+pub(crate) fn merged(random: &mut Random, one: Vec<Event>, other: Vec<Event>) -> Vec<Event> {
+    let (mut one, mut other) = (one.into_iter().peekable(), other.into_iter().peekable());
+    let mut events = Vec::new();
+    loop {
+        let next = match (one.peek().is_some(), other.peek().is_some()) {
+            (true, true) if random.chance(50) => one.next(),
+            (_, true) => other.next(),
+            _ => one.next(),
+        };
+        match next {
+            Some(event) => events.push(event),
+            None => return events,
+        }
+    }
+}
+
 fn record(random: &mut Random, shape: &Shape, time: i64) -> Stored {
     let mut value = Map::new();
     for (name, kind, nullable) in &shape.fields {

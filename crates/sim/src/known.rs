@@ -13,6 +13,11 @@ const PROBES: &[(&str, &str)] = &[
          key: [k]}, match: [{field: k}]}",
     ),
     (
+        "stream",
+        "join: {stream: {name: s, source: {kafka: {topics: [s]}}, schema: {fields: [{name: k, type: string}]}}, \
+         match: [{field: k}], ttl: 10ms}",
+    ),
+    (
         "sliding",
         "window: {sliding: {size: 10ms, slide: 5ms}, keys: [k], aggregates: [{name: c, function: count}]}",
     ),

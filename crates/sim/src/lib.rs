@@ -106,6 +106,36 @@ impl Case {
     /// Plays each stage several times: whole, then cut and crashed in three moods. `tell`, if there is one, hears of every
     /// step.
     pub fn play(&self, sabotage: Sabotage, mut tell: Tell<'_>) -> Result<Played, Box<Failure>> {
+        let plan = self.made.program.plan();
+        let mut played = Played {
+            operators: self.made.operators.clone(),
+            refused: self.made.refused,
+            stages: plan.stages(),
+            ..Played::default()
+        };
+        let mut random = self.random.clone();
+        let mut events = self.events.clone();
+        for stage in 0..plan.stages() {
+            events = self.play_stage(stage, &events, (sabotage, &mut random), &mut played, &mut tell)?;
+            let writes_too = |other: &usize| *other != stage && plan.cut_behind(*other) == plan.cut_behind(stage);
+            for other in (stage + 1..plan.all_stages()).filter(writes_too) {
+                let theirs = input::of_stream(&mut random);
+                let theirs = self.play_stage(other, &theirs, (sabotage, &mut random), &mut played, &mut tell)?;
+                events = input::merged(&mut random, events, theirs);
+            }
+        }
+        Ok(played)
+    }
+
+    /// Plays one stage and returns what the next one reads.
+    fn play_stage(
+        &self,
+        stage: usize,
+        events: &[Event],
+        (sabotage, random): (Sabotage, &mut Random),
+        played: &mut Played,
+        tell: &mut Tell,
+    ) -> Result<Vec<Event>, Box<Failure>> {
         let fail = |why| {
             Box::new(Failure {
                 seed: self.seed,
@@ -113,43 +143,32 @@ impl Case {
                 why,
             })
         };
-        let mut played = Played {
-            operators: self.made.operators.clone(),
-            refused: self.made.refused,
-            stages: self.made.program.plan().stages(),
-            ..Played::default()
+        let stage = Stage {
+            program: &self.made.program,
+            stage,
+            events,
         };
-        let mut random = self.random.clone();
-        let mut events = self.events.clone();
-        for stage in 0..played.stages {
-            let stage = Stage {
-                program: &self.made.program,
-                stage,
-                events: &events,
-            };
+        tell.iter_mut()
+            .for_each(|tell| tell(&format!("--- stage {}, the whole run", stage.stage)));
+        let whole = World::new(stage, tell).whole();
+        played.events += events.len();
+        played.results += whole.results();
+        played.rejected += whole.rejected();
+        for mood in Mood::all(random) {
             tell.iter_mut()
-                .for_each(|tell| tell(&format!("--- stage {}, the whole run", stage.stage)));
-            let whole = World::new(stage, &mut tell).whole();
-            played.events += events.len();
-            played.results += whole.results();
-            played.rejected += whole.rejected();
-            for mood in Mood::all(&mut random) {
-                tell.iter_mut()
-                    .for_each(|tell| tell(&format!("--- stage {}, {mood:?}", stage.stage)));
-                let mut world = World::new(stage, &mut tell);
-                let found = world.crashed(mood, sabotage, &mut random).map_err(fail)?;
-                if let Some(difference) = whole.difference(&found) {
-                    return Err(fail(format!("{difference}\nin stage {}, {mood:?}", stage.stage)));
-                }
-                played.crashes += world.crashes;
-                played.undone += world.undone;
-                played.checkpoints += world.checkpoints;
+                .for_each(|tell| tell(&format!("--- stage {}, {mood:?}", stage.stage)));
+            let mut world = World::new(stage, tell);
+            let found = world.crashed(mood, sabotage, random).map_err(fail)?;
+            if let Some(difference) = whole.difference(&found) {
+                return Err(fail(format!("{difference}\nin stage {}, {mood:?}", stage.stage)));
             }
-            // How often a stage tells the next one the time depends on its commits. So each is a partition of its own, whose
-            // input was written once.
-            events = World::new(stage, &mut None).written_for_the_next(&mut random);
+            played.crashes += world.crashes;
+            played.undone += world.undone;
+            played.checkpoints += world.checkpoints;
         }
-        Ok(played)
+        // How often a stage tells the next one the time depends on its commits. So each is a partition of its own, whose input
+        // was written once.
+        Ok(World::new(stage, &mut None).written_for_the_next(random))
     }
 }
 

@@ -184,8 +184,12 @@ fn tried(random: &mut Random, place: &Place<'_>) -> (&'static str, Value) {
     unreachable!("the number is below the sum of all weights")
 }
 
-/// The group key of an operator that has one: it becomes the record key.
+/// The group key of an operator that has one: it becomes the record key. So do the fields by which streams are joined.
 fn keys_of(operator: &Value) -> Option<Vec<String>> {
+    if let Some(join) = operator.get("join").filter(|join| join.get("stream").is_some()) {
+        let pairs = join.get("match")?.as_array()?.iter();
+        return pairs.map(|pair| pair["field"].as_str().map(str::to_owned)).collect();
+    }
     let bodies = operator.as_object()?.values();
     let keys = bodies.filter_map(|body| body.get("keys")?.as_array()).next()?;
     keys.iter().map(|key| key.as_str().map(str::to_owned)).collect()

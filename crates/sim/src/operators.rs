@@ -31,6 +31,7 @@ const SORTS: &[Sort] = &[
     ("deduplicate", 2, deduplicate),
     ("previous", 2, previous),
     ("join", 2, join),
+    ("stream", 3, stream),
 ];
 
 /// All sorts that the validator knows.
@@ -176,6 +177,46 @@ fn join(random: &mut Random, place: &Place<'_>) -> Value {
         "type": random.pick(&["inner", "left"]),
         "fields": added,
     }})
+}
+
+/// A join with another stream, whose records [`input::of_stream`](crate::input::of_stream) makes.
+fn stream(random: &mut Random, place: &Place<'_>) -> Value {
+    let of = |kind| move |field: &&Field| Kind::of(field) == Some(kind);
+    let [texts, wholes] = [Kind::Text, Kind::Whole].map(|kind| {
+        let fields = place.fields.iter().filter(of(kind));
+        fields.map(|field| field.name.as_str()).collect::<Vec<_>>()
+    });
+    let mut on = Vec::new();
+    for (fields, theirs) in [(texts, "sk"), (wholes, "sn")] {
+        if !fields.is_empty() && random.chance(70) {
+            on.push(json!({"field": random.pick(&fields), "equals": theirs}));
+        }
+    }
+    let number = random.below(1000);
+    let fields = json!([
+        {"name": "sk", "type": "string", "path": "k", "nullable": true},
+        {"name": "sn", "type": "int64", "path": "n", "nullable": true},
+        {"name": "sa", "type": "int64", "path": "a", "nullable": true},
+        {"name": "sts", "type": "int64", "path": "ts"},
+    ]);
+    let mut join = json!({
+        "stream": {
+            "name": format!("s{number}"),
+            "source": {"kafka": {"topics": [format!("other-{number}")]}},
+            "schema": {"fields": fields},
+            "eventTime": {"field": "sts", "maxOutOfOrderness": random.pick(&["0s", "5ms", "50ms"])},
+        },
+        "match": on,
+        "type": random.pick(&["inner", "left", "right", "outer"]),
+        "fields": [{"field": "sa", "as": format!("x{number}")}],
+    });
+    match random.below(4) {
+        0 => join["within"] = json!({"before": random.pick(TIMES), "after": random.pick(TIMES)}),
+        1 => join["window"] = json!({"tumbling": {"size": random.pick(TIMES)}}),
+        2 => join["window"] = json!({"sliding": {"size": "30ms", "slide": "10ms", "offset": "3ms"}}),
+        _ => join["ttl"] = json!(random.pick(&["1ms", "30ms", "1s", "none"])),
+    }
+    json!({"join": join})
 }
 
 fn tumbling(random: &mut Random, place: &Place<'_>) -> Value {

@@ -138,9 +138,11 @@ impl<'a, 't> World<'a, 't> {
             }
             self.step(random.below(8) + 1);
             if let Some(watermark) = self.chain.says().filter(|_| self.ended || random.chance(40)) {
+                let plan = self.program.plan();
+                let writes = |stage: &usize| plan.cut_behind(*stage) == plan.cut_behind(self.stage);
                 let note = Note {
                     from: (self.stage as u16, 0),
-                    of: 1,
+                    of: (0..plan.all_stages()).filter(writes).count() as u32,
                     watermark,
                     idle: false,
                 };
@@ -310,12 +312,13 @@ impl<'a, 't> World<'a, 't> {
 
     /// An owner that starts tells its chains what time it is before anything else.
     fn tell_the_time(&mut self) {
-        let before = self.events[..self.position].iter().rev();
-        let clock = before.clone().find_map(|event| match event {
+        let before = self.events[..self.position].iter();
+        // Of two streams each has a clock of its own.
+        let clocks = before.filter_map(|event| match event {
             Event::Clock(now) => Some(*now),
             Event::Record(_) => None,
         });
-        if let Some(now) = clock {
+        if let Some(now) = clocks.max() {
             self.take(Input::Clock(now), &[]);
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::peers::{Job, Pair, Question, Side, Totals, Windows};
@@ -20,28 +20,11 @@ pub struct Ours {
     pub late: Vec<(String, i64)>,
 }
 
-/// Whether this Millrace has what the question asks for. What is wrong besides an unknown field is an error.
-pub fn knows(question: Question) -> Result<bool> {
-    let Some(manifest) = manifest(question, 0) else {
-        return Ok(false);
-    };
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("m.yaml");
-    fs::write(&path, manifest.to_string())?;
-    let run = millrace(["validate".into(), path], Duration::from_secs(60))?;
-    let said = String::from_utf8_lossy(&run.stdout).into_owned();
-    match run.status.success() {
-        true => Ok(true),
-        false if said.contains("unknown field") => Ok(false),
-        false => bail!("{said}"),
-    }
-}
-
 /// Plays a job.
 pub fn ours(job: &Job) -> Result<Ours> {
     let folder = tempfile::tempdir()?;
-    let [path, input, output, late, table] =
-        ["m.yaml", "in", "out", "late", "table.csv"].map(|name| folder.path().join(name));
+    let [path, input, output, late, table, other] =
+        ["m.yaml", "in", "out", "late", "table.csv", "other"].map(|name| folder.path().join(name));
     let manifest = manifest(job.question, job.grace).context("there is no manifest for this")?;
     fs::write(&path, manifest.to_string())?;
     let line =
@@ -51,8 +34,12 @@ pub fn ours(job: &Job) -> Result<Ours> {
         .map(|record| line((&record.key, record.time, record.value)))
         .collect();
     fs::write(&input, lines.join("\n"))?;
-    let right = job.records.iter().filter(|record| record.right);
-    let rows = right.map(|record| {
+    let right = || job.records.iter().filter(|record| record.right);
+    let lines: Vec<String> = right()
+        .map(|record| line((&record.key, record.time, record.value)))
+        .collect();
+    fs::write(&other, lines.join("\n"))?;
+    let rows = right().map(|record| {
         format!(
             "{},{}\n",
             record.key,
@@ -63,6 +50,9 @@ pub fn ours(job: &Job) -> Result<Ours> {
     let mut arguments = vec!["run".into(), path];
     for (option, path) in [("--input", &input), ("--output", &output), ("--late", &late)] {
         arguments.extend([option.into(), path.clone()]);
+    }
+    if matches!(job.question, Question::Join { .. } | Question::WindowJoin { .. }) {
+        arguments.extend(["--input".into(), format!("other={}", other.display()).into()]);
     }
     let run = millrace(arguments, Duration::from_secs(120))?;
     ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
@@ -112,7 +102,16 @@ fn manifest(question: Question, grace: i64) -> Option<Value> {
             let rename = json!([{"from": "value", "to": "left"}]);
             json!([{"name": "join", "join": join}, {"name": "names", "map": {"rename": rename}}])
         }
-        Question::Table { .. } | Question::Join { .. } | Question::WindowJoin { .. } => return None,
+        Question::Table { .. } => return None,
+        Question::Join { before, after, side } => stream_join(
+            side,
+            grace,
+            "within",
+            json!({"before": millis(before), "after": millis(after)}),
+        ),
+        Question::WindowJoin { size, side } => {
+            stream_join(side, grace, "window", json!({"tumbling": {"size": millis(size)}}))
+        }
     };
     let mut manifest = json!({
         "apiVersion": "millrace.io/v1alpha1",
@@ -135,6 +134,30 @@ fn manifest(question: Question, grace: i64) -> Option<Value> {
         manifest["spec"]["lateRecords"] = json!({"kafka": {"topic": "late"}});
     }
     Some(manifest)
+}
+
+/// A join with the records of the right side as a stream of their own.
+fn stream_join(side: Side, grace: i64, matching: &str, spec: Value) -> Value {
+    let schema = json!({"fields": [
+        {"name": "key", "type": "string"},
+        {"name": "time", "type": "int64"},
+        {"name": "right", "type": "int64", "path": "value", "nullable": true},
+    ]});
+    let stream = json!({
+        "name": "other",
+        "source": {"kafka": {"topics": ["other"]}},
+        "schema": schema,
+        "eventTime": {"field": "time", "maxOutOfOrderness": millis(grace)},
+    });
+    let join = json!({
+        "stream": stream,
+        "match": [{"field": "key"}],
+        "type": side.name(),
+        "fields": [{"field": "right"}],
+        matching: spec,
+    });
+    let rename = json!([{"from": "value", "to": "left"}]);
+    json!([{"name": "join", "join": join}, {"name": "names", "map": {"rename": rename, "keep": ["key", "right"]}}])
 }
 
 const NAMES: [&str; 6] = ["key", "is_final", "count", "sum", "min", "max"];

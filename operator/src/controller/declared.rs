@@ -75,13 +75,9 @@ impl Declared {
         }
     }
 
-    /// Name of the pipeline whose output it reads.
-    pub fn reads(&self) -> Option<&str> {
-        let source = match self.manifest.as_ref().ok()? {
-            Manifest::StreamPipeline(object) => &object.spec.source,
-            Manifest::WindowAggregation(object) => &object.spec.source,
-        };
-        source.pipeline.as_ref().map(|pipeline| pipeline.name.as_str())
+    /// Names of the pipelines whose output it reads.
+    pub fn reads(&self) -> Vec<&str> {
+        self.manifest.as_ref().map(Manifest::reads).unwrap_or_default()
     }
 
     /// The state id that it was given.
@@ -149,6 +145,6 @@ mod tests {
     #[test]
     fn what_it_reads_is_known() {
         let spec = json!({"source": {"pipeline": {"name": "up"}}, "sinks": []});
-        assert_eq!(Declared::read("StreamPipeline", &object(spec)).reads(), Some("up"));
+        assert_eq!(Declared::read("StreamPipeline", &object(spec)).reads(), ["up"]);
     }
 }

@@ -118,7 +118,7 @@ impl Inner {
         let mut names = vec![changed.key.name.clone()];
         while let Some(name) = names.pop() {
             for (key, declared) in &self.known {
-                if here(key) && declared.reads() == Some(name.as_str()) && affected.insert(key.clone()) {
+                if here(key) && declared.reads().contains(&name.as_str()) && affected.insert(key.clone()) {
                     names.push(key.name.clone());
                 }
             }

@@ -1,13 +1,13 @@
 //! Asks brokers, on one thread and by one client for each cluster: librdkafka's calls block, and a cluster that is slow must
 //! not keep the others waiting. A cluster that wants credentials is not asked: the operator reads no Secrets.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millrace_connect::kafka::{InspectError, Inspector, Settings};
-use millrace_plan::{Connection, Plan};
+use millrace_plan::{Connection, Plan, Start};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::known::Measurement;
@@ -166,7 +166,7 @@ fn open(connection: &Connection) -> Result<Inspector, InspectError> {
 
 fn measure_one(inspector: &Inspector, plan: &Plan, times: &mut Times, round: u64) -> Result<Measurement, InspectError> {
     let source = &plan.source;
-    let mut extents = inspector.extents(&source.topics, &source.group)?;
+    let mut extents = inspector.extents(&plan.source_topics(), &source.group)?;
     let partitions = u32::try_from(extents.len()).unwrap_or(u32::MAX);
     // What stands between two stages is not processed yet either. Runners make these topics: at first there are none.
     for cut in &plan.repartitions {
@@ -176,7 +176,11 @@ fn measure_one(inspector: &Inspector, plan: &Plan, times: &mut Times, round: u64
             Err(error) => return Err(error),
         }
     }
-    let measured = measure(&extents, source.start);
+    let starts: BTreeMap<String, Start> = (0..)
+        .zip(plan.topics())
+        .map(|(position, topic)| (topic.to_string(), plan.start_of(position)))
+        .collect();
+    let measured = measure(&extents, |topic| starts.get(topic).copied().unwrap_or(source.start));
     let places = times.next(&measured.behind);
     if !places.is_empty() {
         times.note(&places, &inspector.written_at(&places), round);

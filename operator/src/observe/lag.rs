@@ -23,8 +23,8 @@ pub(super) struct Measured {
     pub(super) behind: Vec<Place>,
 }
 
-/// Measures all partitions of a pipeline.
-pub(super) fn measure(extents: &[Extent], start: Start) -> Measured {
+/// Measures all partitions of a pipeline, each of which starts where its topic does.
+pub(super) fn measure(extents: &[Extent], start_of: impl Fn(&str) -> Start) -> Measured {
     let mut measured = Measured {
         records: Some(0),
         ..Measured::default()
@@ -42,7 +42,7 @@ pub(super) fn measure(extents: &[Extent], start: Start) -> Measured {
                 )
             });
         }
-        let lag = lag_of(of, start);
+        let lag = lag_of(of, start_of(&of.topic));
         measured.records = measured.records.zip(lag).map(|(sum, lag)| sum.saturating_add(lag));
         if lag.is_some_and(|lag| lag > 0) {
             measured.behind.push(Place {
@@ -174,7 +174,7 @@ mod tests {
             ("a log that was made anew", (0, 3, Some(90)), Earliest, Some(0)),
         ];
         for (name, (start, end, committed), from, expected) in rows {
-            let measured = measure(&[extent(0, start, end, committed)], from);
+            let measured = measure(&[extent(0, start, end, committed)], |_| from);
             assert_eq!(measured.records, expected, "{name}");
             assert_eq!(
                 measured.lost.is_some(),
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn one_unknown_partition_makes_the_lag_unknown_and_lost_records_are_named() {
-        let measured = measure(&[extent(0, 0, 5, Some(1)), extent(1, 0, 5, None)], Start::Latest);
+        let measured = measure(&[extent(0, 0, 5, Some(1)), extent(1, 0, 5, None)], |_| Start::Latest);
         assert_eq!((measured.records, measured.behind), (None, vec![place(0, 1)]));
         let lost = measure(
             &[
@@ -194,7 +194,7 @@ mod tests {
                 extent(1, 9, 12, Some(4)),
                 extent(2, 2, 2, Some(0)),
             ],
-            Start::Earliest,
+            |_| Start::Earliest,
         );
         assert_eq!(
             lost.lost.as_deref(),
@@ -223,7 +223,7 @@ mod tests {
                 known.then(|| held.filter(unread).count() as i64)
             };
             let expected: Option<Vec<i64>> = extents.iter().map(count).collect();
-            let measured = measure(&extents, from);
+            let measured = measure(&extents, |_| from);
             prop_assert_eq!(measured.records, expected.map(|lags| lags.iter().sum()));
             for place in &measured.behind {
                 let of = &extents[place.partition as usize];

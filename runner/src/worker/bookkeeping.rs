@@ -44,7 +44,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
 
     /// Internal topics are read by this pipeline alone: what is committed is not needed any more.
     fn delete_read(&self, acknowledged: &Acknowledged) {
-        let is_internal = |partition: &Partition| self.program.plan().stage_reading(partition.topic) > 0;
+        let is_internal = |partition: &Partition| self.program.plan().is_internal(partition.topic);
         let positions = acknowledged
             .positions
             .iter()

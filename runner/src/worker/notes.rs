@@ -13,17 +13,21 @@ impl<C: Connector, S> Worker<C, S> {
     /// Tells the next stage of every partition how far event time has come there, where that has changed.
     pub(super) fn tell_times(&mut self) -> Result<(), Error> {
         let (plan, now) = (self.program.plan(), Instant::now());
-        let sources = plan.source.topics.len();
         for (Partition { topic, number }, task) in &mut self.tasks {
-            let Some(watermark) = task.chain.says() else { continue };
-            let idle = now.duration_since(task.read_at) >= plan.event_time.idle_timeout;
+            let stage = task.chain.stage();
+            let cut = plan.cut_behind(stage);
+            let (Some(watermark), Some(cut), Some(route)) = (task.chain.says(), cut, self.routes.internal(stage))
+            else {
+                continue;
+            };
+            let idle = now.duration_since(task.read_at) >= plan.event_time_of(stage).idle_timeout;
             if task.said == Some((watermark, idle)) {
                 continue;
             }
-            let stage = task.chain.stage();
+            // The next stage hears of the partitions of all stages that write its topic.
             let together = (0..).zip(&self.partitions);
             let of = together
-                .filter(|(topic, _)| plan.stage_reading(*topic) == stage)
+                .filter(|(topic, _)| plan.cut_behind(plan.stage_reading(*topic)) == Some(cut))
                 .map(|(_, count)| *count);
             let note = Note {
                 from: (*topic, *number),
@@ -36,8 +40,7 @@ impl<C: Connector, S> Worker<C, S> {
                 timestamp: status::now(),
                 ..Delivered::default()
             };
-            let route = self.routes.internal(stage);
-            for number in 0..self.partitions[sources + stage] {
+            for number in 0..self.partitions[plan.topic_of(cut)] {
                 self.producer.send(route, number as i32, record)?;
             }
             task.said = Some((watermark, idle));

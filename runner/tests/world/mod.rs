@@ -56,6 +56,8 @@ pub struct World {
     pub random: Random,
     /// Makes the next record: its key and its value.
     record: fn(&mut Random) -> (String, serde_json::Value),
+    /// Where it is written.
+    pub topic_of: fn(&serde_json::Value) -> &'static str,
     /// All records that were written, in order.
     pub appended: Vec<serde_json::Value>,
     pub crashes: usize,
@@ -87,6 +89,7 @@ impl World {
                 now: 1_000_000,
             },
             record,
+            topic_of: |_| "in",
             appended: Vec::new(),
             crashes: 0,
             lost_commits: 0,
@@ -108,7 +111,8 @@ impl World {
             timestamp: 1,
             headers: &[],
         };
-        self.broker.append("in", partition, record).unwrap();
+        let topic = (self.topic_of)(&value);
+        self.broker.append(topic, partition, record).unwrap();
         self.appended.push(value);
     }
 

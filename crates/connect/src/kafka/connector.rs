@@ -41,10 +41,9 @@ impl KafkaConnector {
         }
     }
 
-    /// The same, reading these topics too.
-    pub fn reading(mut self, more: impl IntoIterator<Item = TopicName>) -> Self {
-        self.sources.extend(more);
-        self
+    /// The same, reading these topics.
+    pub fn reading(self, sources: Vec<TopicName>) -> Self {
+        Self { sources, ..self }
     }
 
     /// Identity of the cluster.

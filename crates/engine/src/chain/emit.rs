@@ -1,9 +1,15 @@
 //! The last step: rows become records to send.
 
+mod half;
+
+use std::borrow::Cow;
+
+use arrow::array::RecordBatch;
 use millrace_format::{Encoder, KeyEncoder, Record};
 use millrace_plan::{Operator, OperatorKind, Plan};
 
 use crate::batch::Batch;
+use crate::chain::emit::half::Half;
 use crate::chain::flow::Flow;
 use crate::effects::{Bytes, Effects, Emit};
 
@@ -13,6 +19,8 @@ pub(super) struct Emitter {
     encoder: Option<Encoder>,
     /// What makes the key by which rows go on to the next stage.
     next: Option<KeyEncoder>,
+    /// Which half of a join's rows these are, where the next stage joins two streams.
+    half: Option<Half>,
     /// For each operator whose rows get a record key of their own, what makes it.
     keys: Vec<Option<KeyEncoder>>,
 }
@@ -23,6 +31,7 @@ impl Emitter {
             let keys = match &operator.kind {
                 OperatorKind::Group(group) => group.keys.len(),
                 OperatorKind::Window(window) => window.keys.len(),
+                OperatorKind::StreamJoin(streams) => streams.join.left.key.len(),
                 OperatorKind::Filter(_)
                 | OperatorKind::Map(_)
                 | OperatorKind::FlatMap(_)
@@ -30,30 +39,42 @@ impl Emitter {
                 | OperatorKind::Deduplicate(_)
                 | OperatorKind::Previous(_) => return None,
             };
-            // An aggregate's output begins with its keys.
+            // The output of an aggregate or of a join of streams begins with its keys.
             Some(KeyEncoder::new(&operator.output, &(0..keys).collect::<Vec<_>>()))
         };
         let keys = plan.operators.iter().map(key).collect();
-        let Some(cut) = plan.repartitions.get(stage) else {
+        let Some(cut) = plan.cut_behind(stage).map(|cut| &plan.repartitions[cut]) else {
             let encoder = (!plan.passes_bytes_through()).then(|| Encoder::json(plan.output()));
             return Self {
                 encoder,
                 next: None,
+                half: None,
                 keys,
             };
         };
         let fields = plan.fields_into(cut.before);
-        let next = plan.operators[cut.before].kind.keys().unwrap_or_default();
+        let kind = &plan.operators[cut.before].kind;
+        let (encoder, next, half) = match kind {
+            OperatorKind::StreamJoin(streams) => {
+                let half = Half::new(streams, plan.stream_of(stage).is_some());
+                (Encoder::json(half.fields()), half.key(streams), Some(half))
+            }
+            _ => {
+                let key = KeyEncoder::new(fields, kind.keys().unwrap_or_default());
+                (Encoder::json(fields), key, None)
+            }
+        };
         Self {
-            encoder: Some(Encoder::json(fields)),
-            next: Some(KeyEncoder::new(fields, next)),
+            encoder: Some(encoder),
+            next: Some(next),
+            half,
             keys,
         }
     }
 
     /// Gives the rows that the operator at `position` made their record keys.
     pub(super) fn keyed(&self, position: usize, batch: Batch, effects: &mut Effects) -> Flow {
-        let encoder = self.keys[position].as_ref().expect("an aggregate made these rows");
+        let encoder = self.keys[position].as_ref().expect("such an operator made these rows");
         let bound = encoder.bind(&batch.columns);
         let keys = (0..batch.len())
             .map(|row| made(effects, |out| bound.write(row, out)))
@@ -80,8 +101,9 @@ impl Emitter {
                 }
             }
             Some(encoder) => {
-                let bound = encoder.bind(&batch.columns);
-                let next = self.next.as_ref().map(|next| next.bind(&batch.columns));
+                let columns = self.columns(batch);
+                let bound = encoder.bind(&columns);
+                let next = self.next.as_ref().map(|next| next.bind(&columns));
                 let internal = next.is_some();
                 for row in 0..batch.len() {
                     let value = made(effects, |out| bound.write(row, out));
@@ -99,6 +121,14 @@ impl Emitter {
                     });
                 }
             }
+        }
+    }
+
+    /// What is written of the rows.
+    fn columns<'a>(&self, batch: &'a Batch) -> Cow<'a, RecordBatch> {
+        match &self.half {
+            None => Cow::Borrowed(&batch.columns),
+            Some(half) => Cow::Owned(half.columns(&batch.columns)),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{is_null, not, nullif};
 use millrace_plan::{
-    Aggregate, Deduplicate, Explode, Expression, Fields, FlatMap, Group, OperatorKind, Plan, Previous, Window,
+    Aggregate, Deduplicate, Explode, Expression, Fields, FlatMap, Group, OperatorKind, Plan, Previous, StreamJoin,
+    Window,
 };
 
 use crate::chain::flow::Flow;
@@ -14,7 +15,7 @@ use crate::expr::{Computed, Failure, is_true};
 use crate::operators::deduplicate::DeduplicateOperator;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
-use crate::operators::join::TableJoin;
+use crate::operators::join::{StreamJoinOperator, TableJoin};
 use crate::operators::map::Map;
 use crate::operators::previous::PreviousOperator;
 use crate::operators::{Fallen, Keyed, Survivors, window};
@@ -36,6 +37,7 @@ pub(super) enum Step {
     Group { spec: Group, arguments: Arguments },
     Window { spec: Window, arguments: Arguments },
     Join(TableJoin),
+    StreamJoin(StreamJoin),
     Deduplicate(Deduplicate),
     Previous(Previous),
 }
@@ -102,6 +104,7 @@ fn compile_step(plan: &Plan, position: usize, tables: &Tables) -> Result<Step, S
                 .ok_or_else(|| format!("table {name} was not read"))?;
             Step::Join(TableJoin::new(spec, output, bytes)?)
         }
+        OperatorKind::StreamJoin(streams) => Step::StreamJoin(streams.join.clone()),
         OperatorKind::Deduplicate(spec) => Step::Deduplicate(spec.clone()),
         OperatorKind::Previous(spec) => Step::Previous(spec.clone()),
     })
@@ -113,6 +116,7 @@ impl Step {
         match self {
             Self::Group { spec, .. } => Some(Box::new(GroupOperator::new(spec, input, output))),
             Self::Window { spec, .. } => Some(window::operator(spec, input, output)),
+            Self::StreamJoin(spec) => Some(Box::new(StreamJoinOperator::new(spec, input, output))),
             Self::Deduplicate(spec) => Some(Box::new(DeduplicateOperator::new(spec, input))),
             Self::Previous(spec) => Some(Box::new(PreviousOperator::new(spec, input, output))),
             Self::Filter(_) | Self::Map(_) | Self::Explode { .. } | Self::Split { .. } | Self::Join(_) => None,

@@ -16,9 +16,9 @@ pub(super) enum Time {
 
 impl Time {
     pub(super) fn of_stage(plan: &Plan, stage: usize) -> Self {
-        match stage {
-            0 => Self::Own(Watermark::new(plan.event_time)),
-            _ => Self::Told(Merged::new()),
+        match plan.is_told(stage) {
+            false => Self::Own(Watermark::new(plan.event_time_of(stage))),
+            true => Self::Told(Merged::new()),
         }
     }
 
@@ -78,8 +78,10 @@ impl<'a> Rows<'a> {
 
 /// Decodes what a stage reads.
 pub(super) fn decoder(plan: &Plan, stage: usize) -> Decoder {
-    if stage == 0 {
-        return Decoder::json(&plan.input, plan.key.as_ref(), plan.event_time);
+    if !plan.is_told(stage) {
+        // What a joined stream's record keys are means nothing.
+        let key = plan.key.as_ref().filter(|_| stage == 0);
+        return Decoder::json(&plan.input_of(stage), key, plan.event_time_of(stage));
     }
     // The stage before wrote the rows: their keys are right, and their time is the record's.
     let written = EventTime {

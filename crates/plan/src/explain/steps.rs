@@ -4,8 +4,8 @@ use super::numbers::millis;
 use super::quoted;
 use super::window;
 use crate::{
-    Aggregate, Column, Deduplicate, Fields, FlatMap, Join, Keep, Operator, OperatorKind, Previous, Projection,
-    TableFormat,
+    Aggregate, Column, Deduplicate, Fields, FlatMap, Join, JoinedStreams, Keep, Matching, Operator, OperatorKind,
+    Previous, Projection, TableFormat,
 };
 
 /// What an operator does to the records with the fields `input`.
@@ -57,6 +57,7 @@ pub(super) fn describe(operator: &Operator, input: &Fields) -> String {
             )
         }
         OperatorKind::Join(join) => joined(join, operator, input),
+        OperatorKind::StreamJoin(streams) => paired(streams, operator),
         OperatorKind::Deduplicate(deduplicate) => {
             format!("(deduplicate) {}", deduplicated(deduplicate, &keys(&deduplicate.keys)))
         }
@@ -123,6 +124,82 @@ fn joined(join: &Join, operator: &Operator, input: &Fields) -> String {
         table.origin,
         pairs.join(" and ")
     )
+}
+
+fn paired(streams: &JoinedStreams, operator: &Operator) -> String {
+    let JoinedStreams { other, join, input } = streams;
+    let (left, right) = (join.left.keeps_unmatched, join.right.keeps_unmatched);
+    let bare = |position: usize| match input[position].name.split_once('_') {
+        Some((_, name)) => name,
+        None => input[position].name.as_str(),
+    };
+    let pairs = join.left.key.iter().zip(&join.right.key);
+    let pairs: Vec<_> = pairs
+        .map(|(left, right)| format!("`{}` = {}", bare(*left), bare(*right)))
+        .collect();
+    let added = operator.output[operator.output.len() - join.right.fields.len()..].iter();
+    let added: Vec<_> = added
+        .zip(&join.right.fields)
+        .map(|(field, position)| match bare(*position) {
+            name if name == field.name => format!("`{name}`"),
+            name => format!("`{}` = {name}", field.name),
+        })
+        .collect();
+    let added = match added.as_slice() {
+        [] => "nothing more".to_owned(),
+        added => added.join(", "),
+    };
+    let which = match join.matching {
+        Matching::Interval { before, after } => {
+            format!("from {} before to {} after its time", millis(before), millis(after))
+        }
+        Matching::Window { size, slide, .. } if size == slide => {
+            format!("in the same window of {}, when it is over", millis(size))
+        }
+        Matching::Window { size, slide, .. } => format!(
+            "for every window of {} every {} that holds both, when it is over",
+            millis(size),
+            millis(slide)
+        ),
+        Matching::Remembered { ttl: Some(ttl) } => {
+            format!("of which one comes while the other is remembered, for {}", millis(ttl))
+        }
+        Matching::Remembered { ttl: None } => "of which one comes before the other, whenever".to_owned(),
+    };
+    let unmatched = match (left, right) {
+        (false, false) => "records without a match are left out".to_owned(),
+        (true, false) => "a record without a match comes out with NULL".to_owned(),
+        (false, true) => format!("those of {} without a match come out with NULL", other.name),
+        (true, true) => "records without a match come out with NULL, those of both".to_owned(),
+    };
+    format!(
+        "(join) pairs records with those of stream {} where {}, {which}; adds {added}; {unmatched}",
+        other.name,
+        pairs.join(" and ")
+    )
+}
+
+/// Which rows of both streams a join remembers, and until when.
+pub(super) fn remembered(streams: &JoinedStreams, out_of_orderness: i64) -> String {
+    let late = out_of_orderness.max(streams.other.event_time.max_out_of_orderness);
+    match streams.join.matching {
+        Matching::Interval { before, after } => {
+            format!(
+                "the records of both streams of the last {}",
+                millis(before + after + late)
+            )
+        }
+        Matching::Window { size, .. } => {
+            format!(
+                "the records of both streams of open windows, each for {}",
+                millis(size + late)
+            )
+        }
+        Matching::Remembered { ttl: Some(ttl) } => {
+            format!("the records of both streams of the last {}", millis(ttl + late))
+        }
+        Matching::Remembered { ttl: None } => "all records of both streams for ever: it grows without end".to_owned(),
+    }
 }
 
 /// The fields in order; a field that is passed on unchanged is its name.

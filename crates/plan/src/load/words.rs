@@ -36,6 +36,9 @@ pub(super) fn type_name(name: &str) -> &'static str {
 pub(super) fn pattern(pattern: &str) -> String {
     let words = match pattern {
         r"^[0-9]{1,10}(ms|s|m|h|d)$" => "a duration: write a whole number and ms, s, m, h or d, such as `30s`",
+        r"^([0-9]{1,10}(ms|s|m|h|d)|none)$" => {
+            "a duration or `none`: write a whole number and ms, s, m, h or d, such as `30s`"
+        }
         r"^[A-Za-z_][A-Za-z0-9_]*$" => "a field name: letters, digits and _, no digit first",
         r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" => "a name: a-z 0-9 - and a letter or digit at both ends",
         r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$" => "a name: a-z 0-9 - . and a letter or digit at both ends",

@@ -66,14 +66,10 @@ impl Declared<'_> {
 
     /// Whether anything is remembered between records.
     pub(super) fn is_stateful(&self) -> bool {
-        let remembers = |step: &Step| {
-            matches!(
-                step.body,
-                Some((
-                    _,
-                    Body::GroupBy(_) | Body::Window(_) | Body::Deduplicate(_) | Body::Previous(_)
-                ))
-            )
+        let remembers = |step: &Step| match &step.body {
+            Some((_, Body::GroupBy(_) | Body::Window(_) | Body::Deduplicate(_) | Body::Previous(_))) => true,
+            Some((_, Body::Join(join))) => join.stream.is_some(),
+            _ => false,
         };
         self.steps.iter().any(remembers)
     }

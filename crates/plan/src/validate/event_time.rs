@@ -1,4 +1,4 @@
-//! `spec.eventTime`: which time a record happened at.
+//! `spec.eventTime`, and that of a joined stream: which time a record happened at.
 
 use std::time::Duration;
 
@@ -9,16 +9,21 @@ use super::problems::Problems;
 use super::scope::Scope;
 use crate::{EventTime, FieldType, TimeOrigin, TimeUnit};
 
-pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problems: &mut Problems) -> Option<EventTime> {
+pub(super) fn check(
+    path: &str,
+    spec: Option<&EventTimeSpec>,
+    input: Option<&Scope>,
+    problems: &mut Problems,
+) -> Option<EventTime> {
     let Some(spec) = spec else {
         return Some(EventTime::default());
     };
     let origin = match &spec.field {
-        Some(name) => input.and_then(|input| field(name, spec.unit, input, problems)),
+        Some(name) => input.and_then(|input| field(path, name, spec.unit, input, problems)),
         None => {
             if spec.unit != RawUnit::default() {
                 problems.add(
-                    "spec.eventTime.unit",
+                    format!("{path}.unit"),
                     "is for `field`; the record's own timestamp has its unit",
                 );
             }
@@ -26,16 +31,16 @@ pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problem
         }
     };
     let max_out_of_orderness = match &spec.max_out_of_orderness {
-        Some(text) => problems.take("spec.eventTime.maxOutOfOrderness", duration::millis(text, 0)),
+        Some(text) => problems.take(format!("{path}.maxOutOfOrderness"), duration::millis(text, 0)),
         None => Some(0),
     };
     let idle_timeout = match &spec.idle_timeout {
-        Some(text) => problems.take("spec.eventTime.idleTimeout", duration::millis(text, 1)),
+        Some(text) => problems.take(format!("{path}.idleTimeout"), duration::millis(text, 1)),
         None => Some(EventTime::IDLE_TIMEOUT.as_millis() as i64),
     };
     let close_after_idle = match &spec.close_after_idle {
         Some(text) => problems
-            .take("spec.eventTime.closeAfterIdle", duration::millis(text, 1_000))
+            .take(format!("{path}.closeAfterIdle"), duration::millis(text, 1_000))
             .map(Some),
         None => Some(None),
     };
@@ -47,9 +52,9 @@ pub(super) fn check(spec: Option<&EventTimeSpec>, input: Option<&Scope>, problem
     })
 }
 
-fn field(name: &str, unit: RawUnit, input: &Scope, problems: &mut Problems) -> Option<TimeOrigin> {
-    let path = "spec.eventTime.field";
-    let position = input.position(path, name, problems)?;
+fn field(at: &str, name: &str, unit: RawUnit, input: &Scope, problems: &mut Problems) -> Option<TimeOrigin> {
+    let path = format!("{at}.field");
+    let position = input.position(&path, name, problems)?;
     let unit = match (&input.fields[position].field_type, unit) {
         (FieldType::Int64, RawUnit::Seconds) => TimeUnit::Seconds,
         (FieldType::Int64, RawUnit::Microseconds) => TimeUnit::Microseconds,
@@ -57,7 +62,7 @@ fn field(name: &str, unit: RawUnit, input: &Scope, problems: &mut Problems) -> O
         (FieldType::Int64 | FieldType::Timestamp, RawUnit::Milliseconds) => TimeUnit::Milliseconds,
         (FieldType::Timestamp, _) => {
             problems.add(
-                "spec.eventTime.unit",
+                format!("{at}.unit"),
                 format!("is for int64 fields; `{name}` is a timestamp and has its unit"),
             );
             return None;

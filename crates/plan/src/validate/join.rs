@@ -1,24 +1,44 @@
-//! `join`: fields of a table for every record.
+//! `join` with a table: fields for every record.
 
-use millrace_crds::{JoinFieldSpec, JoinSpec, JoinType};
+use millrace_crds::{JoinFieldSpec, JoinSpec, JoinType, TableSpec};
 
 use super::problems::Problems;
 use super::schema::field_name;
 use super::scope::{Scope, Unique};
 use super::steps::Checked;
+use super::stream::{self, Around};
 use super::table;
 use crate::{Field, FieldType, Join, OperatorKind, suggest};
 
-pub(super) fn check(path: &str, spec: &JoinSpec, input: &Scope, problems: &mut Problems) -> Checked {
+pub(super) fn check(path: &str, spec: &JoinSpec, input: &Scope, around: &Around, problems: &mut Problems) -> Checked {
+    match (&spec.table, &spec.stream) {
+        (Some(table), None) => with_table(path, spec, table, input, problems),
+        (None, Some(other)) => stream::check(path, spec, other, input, around, problems),
+        _ => {
+            problems.add(path, "set exactly one of table and stream");
+            Checked {
+                kind: None,
+                output: input.clone(),
+            }
+        }
+    }
+}
+
+fn with_table(path: &str, spec: &JoinSpec, table: &TableSpec, input: &Scope, problems: &mut Problems) -> Checked {
     let before = problems.len();
-    let broken = || Checked {
-        kind: None,
-        output: input.clone(),
-    };
-    let Some(table) = &spec.table else {
-        problems.add(path, "set `table`");
-        return broken();
-    };
+    for (member, given) in [
+        ("within", spec.within.is_some()),
+        ("window", spec.window.is_some()),
+        ("ttl", spec.ttl.is_some()),
+    ] {
+        if given {
+            problems.add(format!("{path}.{member}"), "is only for a join with a stream");
+        }
+    }
+    if matches!(spec.join_type, JoinType::Right | JoinType::Outer) {
+        let text = "a join with a table is inner or left: which rows no record ever finds is not known";
+        problems.add(format!("{path}.type"), text);
+    }
     let (table, fields) = table::check(&format!("{path}.table"), table, problems);
     let key = spec.table.iter().flat_map(|table| &table.key);
     let key: Vec<&str> = key.map(String::as_str).collect();
@@ -26,7 +46,15 @@ pub(super) fn check(path: &str, spec: &JoinSpec, input: &Scope, problems: &mut P
     let on = on(&format!("{path}.match"), spec, &key, input, &fields, whole, problems);
     let keeps_unmatched = spec.join_type == JoinType::Left;
     let mut output = input.clone();
-    let added = added(path, spec, &key, keeps_unmatched, &fields, &mut output, problems);
+    let added = added(
+        path,
+        spec,
+        (&key, "the table"),
+        keeps_unmatched,
+        &fields,
+        &mut output,
+        problems,
+    );
     let kind = (problems.len() == before)
         .then(|| {
             Some(OperatorKind::Join(Join {
@@ -108,11 +136,11 @@ fn comparable(one: &FieldType, other: &FieldType) -> bool {
     }
 }
 
-/// Appends the added fields to `output`; returns their positions in the table.
-fn added(
+/// Appends the added fields to `output`; returns their positions in the other side, which is a table or a stream.
+pub(super) fn added(
     path: &str,
     spec: &JoinSpec,
-    key: &[&str],
+    (key, side): (&[&str], &str),
     nullable: bool,
     table: &Scope,
     output: &mut Scope,
@@ -152,7 +180,7 @@ fn added(
             problems.take(&alias_path, field_name(alias));
         }
         if output.fields.iter().any(|field| field.name == *name) || output.unknown.contains(name) {
-            let text = format!("field `{name}` is there already: give that of the table another name with `as`");
+            let text = format!("field `{name}` is there already: give that of {side} another name with `as`");
             let place = if spec.alias.is_some() { &alias_path } else { &field_path };
             problems.add(place, text);
             continue;

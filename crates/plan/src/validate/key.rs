@@ -94,6 +94,7 @@ impl RecordKey {
             OperatorKind::Join(_) => self.with_added(operator),
             OperatorKind::Group(group) => Self::of_group(&group.keys, operator),
             OperatorKind::Window(window) => Self::of_group(&window.keys, operator),
+            OperatorKind::StreamJoin(streams) => Self::of_group(&streams.join.left.key, operator),
             OperatorKind::Deduplicate(Deduplicate { keys, .. }) | OperatorKind::Previous(Previous { keys, .. }) => {
                 match self.covers(keys) {
                     true => self.with_added(operator),

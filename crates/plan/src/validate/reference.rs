@@ -1,5 +1,6 @@
-//! `spec.source.pipeline`: another pipeline's output as a source.
+//! `source.pipeline`, of a spec or of a joined stream: another pipeline's output as a source.
 
+use millrace_crds::PipelineRef;
 use millrace_crds::manifest::Manifest;
 
 use super::declared::Declared;
@@ -17,20 +18,19 @@ pub(super) struct Upstream {
     pub(super) key: Option<Vec<usize>>,
 }
 
-/// Finds the referenced pipeline and checks it too. `trail` holds the names on the way here.
+/// Finds the pipeline that `reference`, which stands at `path`, means, and checks it too. `trail` holds the names on the way
+/// here.
 pub(super) fn resolve(
+    at: &str,
+    reference: &PipelineRef,
     declared: &Declared,
     others: &[Manifest],
     trail: &[&str],
     problems: &mut Problems,
 ) -> Option<Upstream> {
-    let reference = declared
-        .source
-        .pipeline
-        .as_ref()
-        .filter(|_| declared.reads_pipeline())?;
-    let path = "spec.source.pipeline.name";
-    if let Some(circle) = circle(declared, others) {
+    let path = format!("{at}.name");
+    let path = path.as_str();
+    if let Some(circle) = circle(declared, &reference.name, others) {
         problems.add(
             path,
             format!("pipelines read each other in a circle: {}", circle.join(" reads ")),
@@ -57,24 +57,25 @@ pub(super) fn resolve(
             format!("{} `{}` is invalid itself: {first}{more}", found.kind(), reference.name),
         );
     });
-    upstream(plan.ok()?, reference.sink.as_deref(), problems)
+    upstream(at, plan.ok()?, reference.sink.as_deref(), problems)
 }
 
-/// The names on the way from a pipeline back to itself.
-fn circle<'a>(declared: &'a Declared, others: &'a [Manifest]) -> Option<Vec<&'a str>> {
-    let mut way = vec![declared.name];
-    let mut next = declared.source.pipeline.as_ref()?.name.as_str();
-    while !way.contains(&next) {
-        way.push(next);
-        next = Declared::from(find(declared, next, others).ok()?)
-            .source
-            .pipeline
-            .as_ref()?
-            .name
-            .as_str();
+/// The names on a way from a pipeline, by way of one that it reads, back to itself.
+fn circle<'a>(declared: &Declared<'a>, first: &'a str, others: &'a [Manifest]) -> Option<Vec<&'a str>> {
+    fn follow<'a>(way: Vec<&'a str>, declared: &Declared, others: &'a [Manifest]) -> Option<Vec<&'a str>> {
+        let last = *way.last()?;
+        if last == declared.name {
+            return Some(way);
+        }
+        // Another circle, in which this pipeline does not stand: it is found from its own members.
+        if way[..way.len() - 1].contains(&last) {
+            return None;
+        }
+        let reads = find(declared, last, others).ok()?.reads();
+        let mut further = reads.into_iter().map(|next| [way.as_slice(), &[next]].concat());
+        further.find_map(|further| follow(further, declared, others))
     }
-    way.push(next);
-    (next == declared.name).then_some(way)
+    follow(vec![first], declared, others).map(|way| [vec![declared.name], way].concat())
 }
 
 fn find<'a>(declared: &Declared, name: &str, others: &'a [Manifest]) -> Result<&'a Manifest, String> {
@@ -96,7 +97,7 @@ fn find<'a>(declared: &Declared, name: &str, others: &'a [Manifest]) -> Result<&
     }
 }
 
-fn upstream(plan: Plan, sink: Option<&str>, problems: &mut Problems) -> Option<Upstream> {
+fn upstream(at: &str, plan: Plan, sink: Option<&str>, problems: &mut Problems) -> Option<Upstream> {
     let chosen = match sink {
         None => plan.sinks.first(),
         Some(name) => plan.sinks.iter().find(|sink| sink.name == name),
@@ -105,7 +106,7 @@ fn upstream(plan: Plan, sink: Option<&str>, problems: &mut Problems) -> Option<U
         let names = plan.sinks.iter().map(|sink| sink.name.as_str());
         let unknown = suggest::unknown("sink", sink.unwrap_or_default(), names);
         problems.add(
-            "spec.source.pipeline.sink",
+            format!("{at}.sink"),
             format!("{unknown} of {} `{}`", plan.kind, plan.name),
         );
         return None;

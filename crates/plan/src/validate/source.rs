@@ -55,7 +55,7 @@ fn from_kafka(spec: &KafkaSourceSpec, state_id: Option<&StateId>, problems: &mut
     })
 }
 
-fn start(raw: RawStart) -> Start {
+pub(super) fn start(raw: RawStart) -> Start {
     match raw {
         RawStart::Earliest => Start::Earliest,
         RawStart::Latest => Start::Latest,
@@ -83,7 +83,7 @@ fn bootstrap_servers(path: &str, servers: &[String], problems: &mut Problems) ->
     (problems.len() == before).then(|| servers.to_vec())
 }
 
-fn topics(path: &str, names: &[String], problems: &mut Problems) -> Option<Vec<TopicName>> {
+pub(super) fn topics(path: &str, names: &[String], problems: &mut Problems) -> Option<Vec<TopicName>> {
     let before = problems.len();
     if names.is_empty() {
         problems.add(path, "needs at least one topic");

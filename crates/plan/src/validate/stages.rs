@@ -1,9 +1,10 @@
-//! Where a plan is cut into stages: before every operator whose groups the record key does not keep in one partition.
+//! Where a plan is cut into stages: before every operator whose groups the record key does not keep in one partition, and
+//! before every join with another stream.
 
 use super::key::RecordKey;
 use super::problems::Problems;
 use super::topics::Taken;
-use crate::{Field, FieldType, ItemKind, Operator, Plan, Repartition, StateId, Topic, TopicName};
+use crate::{Field, FieldType, ItemKind, Operator, OperatorKind, Plan, Repartition, StateId, Topic, TopicName};
 
 /// The cuts, each with its internal topic.
 pub(super) fn cut(
@@ -16,7 +17,9 @@ pub(super) fn cut(
     let mut key = key;
     let mut cuts = Vec::new();
     for (before, operator) in operators.iter().enumerate() {
-        if operator.kind.keys().is_some_and(|keys| !key.covers(keys)) {
+        // A join with another stream has its input from there, whatever the key.
+        let joins = matches!(operator.kind, OperatorKind::StreamJoin(_));
+        if joins || operator.kind.keys().is_some_and(|keys| !key.covers(keys)) {
             let topic = internal_topic(state_id?, operator, before, taken, problems)?;
             cuts.push(Repartition { before, topic });
         }

@@ -3,6 +3,7 @@
 use super::declared::{Body, Declared, Step};
 use super::problems::Problems;
 use super::scope::{Scope, Unique};
+use super::stream::Around;
 use super::{flat_map, group, join, keyed_state, map, window};
 use crate::{Field, FieldType, Fields, Filter, ItemKind, Operator, OperatorKind, OperatorName};
 
@@ -14,7 +15,8 @@ pub(super) struct Checked {
 
 /// Checks all steps. `input` is None where the declared fields are not known at all; then only what needs no fields is
 /// checked.
-pub(super) fn check(declared: &Declared, input: Option<Scope>, problems: &mut Problems) -> Option<Vec<Operator>> {
+pub(super) fn check(around: &Around, input: Option<Scope>, problems: &mut Problems) -> Option<Vec<Operator>> {
+    let declared = around.declared;
     let mut names = Unique::default();
     let mut scope = input;
     let mut operators = Vec::new();
@@ -29,7 +31,7 @@ pub(super) fn check(declared: &Declared, input: Option<Scope>, problems: &mut Pr
             continue;
         };
         let Some(incoming) = scope.take() else { continue };
-        let checked = check_body(path, *body, &incoming, problems);
+        let checked = check_body(path, *body, &incoming, around, problems);
         operators.extend(finished(name, checked.kind, &checked.output));
         scope = Some(checked.output);
     }
@@ -40,7 +42,7 @@ pub(super) fn check(declared: &Declared, input: Option<Scope>, problems: &mut Pr
     complete.then_some(operators)
 }
 
-fn check_body(path: &str, body: Body, input: &Scope, problems: &mut Problems) -> Checked {
+fn check_body(path: &str, body: Body, input: &Scope, around: &Around, problems: &mut Problems) -> Checked {
     match body {
         Body::Filter(predicate) => {
             let predicate = input.predicate(path, predicate, problems);
@@ -54,7 +56,7 @@ fn check_body(path: &str, body: Body, input: &Scope, problems: &mut Problems) ->
         Body::FlatMap(spec) => flat_map::check(path, spec, input, problems),
         Body::GroupBy(spec) => group::check(path, spec, input, problems),
         Body::Window(spec) => window::check(path, spec, input, problems),
-        Body::Join(spec) => join::check(path, spec, input, problems),
+        Body::Join(spec) => join::check(path, spec, input, around, problems),
         Body::Deduplicate(spec) => keyed_state::check_deduplicate(path, spec, input, problems),
         Body::Previous(spec) => keyed_state::check_previous(path, spec, input, problems),
     }

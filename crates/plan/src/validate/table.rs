@@ -22,7 +22,7 @@ pub(super) fn check(path: &str, spec: &TableSpec, problems: &mut Problems) -> (O
     let before = problems.len();
     let origin = origin(path, spec, problems);
     let format = origin.as_ref().and_then(|origin| format(path, spec, origin, problems));
-    let scope = schema(path, spec, format, problems);
+    let scope = schema(path, &spec.schema.fields, format, problems);
     let key = scope.key(&format!("{path}.key"), &spec.key, problems);
     for (index, name) in spec.key.iter().enumerate() {
         if scope.fields.iter().any(|field| field.name == *name && field.nullable) {
@@ -100,14 +100,20 @@ fn format(path: &str, spec: &TableSpec, origin: &TableOrigin, problems: &mut Pro
     }
 }
 
-fn schema(path: &str, spec: &TableSpec, format: Option<TableFormat>, problems: &mut Problems) -> Scope {
+/// The declared fields of a table's rows, or of a joined stream's records.
+pub(super) fn schema(
+    path: &str,
+    specs: &[TableFieldSpec],
+    format: Option<TableFormat>,
+    problems: &mut Problems,
+) -> Scope {
     let path = format!("{path}.schema.fields");
-    if spec.schema.fields.is_empty() {
+    if specs.is_empty() {
         problems.add(&path, "needs at least one field");
     }
     let mut scope = Scope::default();
     let mut names = Unique::default();
-    for (index, spec) in spec.schema.fields.iter().enumerate() {
+    for (index, spec) in specs.iter().enumerate() {
         let path = format!("{path}[{index}]");
         if !names.insert("field", &spec.name, &format!("{path}.name"), problems) {
             continue;

@@ -6,7 +6,7 @@ use super::declared::{Body, Declared};
 use super::duration;
 use super::problems::Problems;
 use super::scope::Unique;
-use crate::{Sink, Source, Topic, TopicName};
+use crate::{Operator, OperatorKind, OtherStream, Sink, Source, Topic, TopicName};
 
 /// All written topics.
 pub(super) struct Topics {
@@ -19,6 +19,7 @@ pub(super) struct Topics {
 pub(super) fn check(
     declared: &Declared,
     source: Option<&Source>,
+    operators: Option<&[Operator]>,
     taken: &mut Taken,
     problems: &mut Problems,
 ) -> Option<Topics> {
@@ -29,6 +30,11 @@ pub(super) fn check(
         };
         taken.0.push((topic.clone(), path));
     }
+    for (position, operator) in operators.unwrap_or_default().iter().enumerate() {
+        if let OperatorKind::StreamJoin(streams) = &operator.kind {
+            joined(position, &streams.other, taken, problems);
+        }
+    }
     let sinks = sinks(declared, taken, problems);
     let dead_letter = match declared.dead_letter {
         Some(spec) => topic("spec.deadLetter.kafka", &spec.kafka, taken, problems),
@@ -38,9 +44,10 @@ pub(super) fn check(
         if !declared
             .steps
             .iter()
-            .any(|step| matches!(step.body, Some((_, Body::Window(_)))))
+            .any(|step| can_be_late(step.body.as_ref().map(|(_, body)| *body)))
         {
-            problems.add("spec.lateRecords", "leave it out: without a window no record is late");
+            let text = "leave it out: without a window or a join with a stream no record is late";
+            problems.add("spec.lateRecords", text);
         }
         topic("spec.lateRecords.kafka", &spec.kafka, taken, problems)
     });
@@ -53,6 +60,30 @@ pub(super) fn check(
         dead_letter: dead_letter?,
         late_records,
     })
+}
+
+fn can_be_late(body: Option<Body>) -> bool {
+    match body {
+        Some(Body::Window(_)) => true,
+        Some(Body::Join(join)) => join.stream.is_some(),
+        _ => false,
+    }
+}
+
+/// The topics of a joined stream. A group reads a topic once, and what stands in it once.
+fn joined(position: usize, other: &OtherStream, taken: &mut Taken, problems: &mut Problems) {
+    for topic in &other.topics {
+        let path = format!("spec.operators[{position}].join.stream.source");
+        if let Some(by) = taken.by(topic) {
+            let text = format!(
+                "topic `{topic}` is read at {by} already, and a pipeline reads a topic once: to join it with itself, let \
+                 another pipeline copy it"
+            );
+            problems.add(path, text);
+            continue;
+        }
+        taken.0.push((topic.clone(), path));
+    }
 }
 
 fn sinks(declared: &Declared, taken: &mut Taken, problems: &mut Problems) -> Option<Vec<Sink>> {
@@ -147,8 +178,13 @@ fn topic(path: &str, spec: &TopicSpec, taken: &mut Taken, problems: &mut Problem
 pub(super) struct Taken(Vec<(TopicName, String)>);
 
 impl Taken {
+    fn by(&self, name: &TopicName) -> Option<&str> {
+        let found = self.0.iter().find(|(taken, _)| taken == name);
+        found.map(|(_, by)| by.as_str())
+    }
+
     pub(super) fn claim(&mut self, name: TopicName, path: &str, problems: &mut Problems) -> Option<TopicName> {
-        if let Some((_, by)) = self.0.iter().find(|(taken, _)| *taken == name) {
+        if let Some(by) = self.by(&name) {
             problems.add(path, format!("topic `{name}` is used at {by} already"));
             return None;
         }

@@ -65,7 +65,7 @@ fn check_kind(path: &str, spec: &WindowSpec, problems: &mut Problems) -> Option<
     }
 }
 
-fn check_tumbling(path: &str, spec: &TumblingSpec, problems: &mut Problems) -> Option<Tumbling> {
+pub(super) fn check_tumbling(path: &str, spec: &TumblingSpec, problems: &mut Problems) -> Option<Tumbling> {
     let size = problems.take(format!("{path}.size"), duration::millis(&spec.size, 1));
     let offset = check_offset(path, spec.offset.as_deref(), problems);
     let tumbling = Tumbling {
@@ -79,7 +79,7 @@ fn check_tumbling(path: &str, spec: &TumblingSpec, problems: &mut Problems) -> O
     Some(tumbling)
 }
 
-fn check_sliding(path: &str, spec: &SlidingSpec, problems: &mut Problems) -> Option<Sliding> {
+pub(super) fn check_sliding(path: &str, spec: &SlidingSpec, problems: &mut Problems) -> Option<Sliding> {
     let size = problems.take(format!("{path}.size"), duration::millis(&spec.size, 1));
     let slide = problems.take(format!("{path}.slide"), duration::millis(&spec.slide, 1));
     let offset = check_offset(path, spec.offset.as_deref(), problems);

@@ -24,13 +24,13 @@ pub(super) fn build(blueprint: &Blueprint, plan: &str, text: String) -> ConfigMa
 
 /// The YAML documents.
 pub(super) fn text(blueprint: &Blueprint) -> String {
-    let mut documents = vec![blueprint.manifest];
-    while let Some(next) = documents.last().and_then(|last| upstream(last, blueprint.neighbours)) {
-        // A plan without problems has no circle of references; this only ends the loop where one is.
-        if documents.iter().any(|document| same(document, next)) {
-            break;
+    let (mut documents, mut followed) = (vec![blueprint.manifest], 0);
+    while let Some(reader) = documents.get(followed) {
+        for name in reader.reads() {
+            let next = blueprint.neighbours.iter().find(|neighbour| neighbour.name() == name);
+            documents.extend(next.filter(|next| !documents.iter().any(|document| same(document, next))));
         }
-        documents.push(next);
+        followed += 1;
     }
     let yaml = documents.into_iter().enumerate().map(|(place, document)| {
         // What may be lost of somebody else's state is nothing to a reader of the results.
@@ -42,15 +42,6 @@ pub(super) fn text(blueprint: &Blueprint) -> String {
 
 fn same(one: &Manifest, other: &Manifest) -> bool {
     (one.kind(), one.name()) == (other.kind(), other.name())
-}
-
-fn upstream<'a>(reader: &Manifest, neighbours: &'a [Manifest]) -> Option<&'a Manifest> {
-    let source = match reader {
-        Manifest::StreamPipeline(object) => &object.spec.source,
-        Manifest::WindowAggregation(object) => &object.spec.source,
-    };
-    let name = source.pipeline.as_ref()?.name.as_str();
-    neighbours.iter().find(|neighbour| neighbour.name() == name)
 }
 
 fn stripped(manifest: &Manifest, besides: Option<&str>) -> Value {

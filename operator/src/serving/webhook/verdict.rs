@@ -9,9 +9,6 @@ use millrace_plan::{Problem, validate};
 
 use super::admission::Review;
 
-/// Where an object names the pipeline that it reads.
-const REFERENCE: &str = "spec.source.pipeline.name";
-
 /// Allowed unless there is a problem.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Verdict {
@@ -43,15 +40,16 @@ fn judge(manifest: Manifest, others: &[Manifest]) -> Verdict {
     problems.extend(borrowed_state(&manifest, &all));
     let mut warnings = twin(&manifest, &all);
     all.push(manifest.clone());
-    if reference_may_heal(&manifest, &all) {
-        warnings.extend(problems.extract_if(.., |problem| problem.path == REFERENCE));
+    for (path, name) in manifest.references() {
+        if reference_may_heal(&manifest, name, &all) {
+            warnings.extend(problems.extract_if(.., |problem| problem.path == path));
+        }
     }
     Verdict { problems, warnings }
 }
 
-/// Whether the pipeline that the object reads is missing, or invalid for a reason of its own.
-fn reference_may_heal(manifest: &Manifest, all: &[Manifest]) -> bool {
-    let Some(name) = reads(manifest) else { return false };
+/// Whether a pipeline that the object reads is missing, or invalid for a reason of its own.
+fn reference_may_heal(manifest: &Manifest, name: &str, all: &[Manifest]) -> bool {
     let found: Vec<_> = all.iter().filter(|other| other.name() == name).collect();
     match found.as_slice() {
         [] => true,
@@ -61,16 +59,18 @@ fn reference_may_heal(manifest: &Manifest, all: &[Manifest]) -> bool {
     }
 }
 
-/// Whether following the references from an object ends in a circle.
+/// Whether following the references from an object leads back to it.
 fn leads_back(manifest: &Manifest, all: &[Manifest]) -> bool {
-    let mut way = vec![manifest.name()];
-    let mut next = reads(manifest);
-    while let Some(name) = next {
-        if way.contains(&name) {
-            return name == manifest.name();
+    let (mut seen, mut next) = (Vec::new(), manifest.reads());
+    while let Some(name) = next.pop() {
+        if name == manifest.name() {
+            return true;
         }
-        way.push(name);
-        next = all.iter().find(|other| other.name() == name).and_then(reads);
+        if !seen.contains(&name) {
+            seen.push(name);
+            let found = all.iter().find(|other| other.name() == name);
+            next.extend(found.map(Manifest::reads).unwrap_or_default());
+        }
     }
     false
 }
@@ -104,14 +104,6 @@ fn twin(manifest: &Manifest, others: &[Manifest]) -> Vec<Problem> {
         ),
     };
     twin.map(warning).into_iter().collect()
-}
-
-fn reads(manifest: &Manifest) -> Option<&str> {
-    let source = match manifest {
-        Manifest::StreamPipeline(object) => &object.spec.source,
-        Manifest::WindowAggregation(object) => &object.spec.source,
-    };
-    source.pipeline.as_ref().map(|reference| reference.name.as_str())
 }
 
 fn state_id(manifest: &Manifest) -> Option<&str> {

@@ -3,6 +3,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+const REFERENCE: &str = "spec.source.pipeline.name";
+
 const PIPELINE: &str = r#"
 apiVersion: millrace.io/v1alpha1
 kind: StreamPipeline
