@@ -58,7 +58,7 @@ pub use source::{
     Format, KafkaSourceSpec, PipelineRef, SaslMechanism, SaslSpec, SecretKeyRef, SecuritySpec, SourceSpec, Start,
     TlsSpec,
 };
-pub use status::{CheckpointStatus, ConditionType, LagStatus, PipelineStatus, ThroughputStatus};
+pub use status::{CheckpointStatus, ConditionType, LagStatus, PartitionStatus, PipelineStatus, ThroughputStatus};
 pub use stream_pipeline::{StreamPipeline, StreamPipelineSpec};
 pub use window::{
     EmitEarlySpec, EmitOnCloseSpec, EmitOnUpdateSpec, EmitSpec, SessionSpec, SlidingSpec, TumblingSpec, WindowSpec,

@@ -38,10 +38,15 @@ pub struct PipelineStatus {
     /// How much flows. Left out while no runner has told it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub throughput: Option<ThroughputStatus>,
-    /// Seconds by which the watermark of the slowest partition is behind the clock.
+    /// Seconds by which the watermark of the slowest partition is behind the clock. Where the plan has several stages it is
+    /// that of the last one, from which results are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -9_007_199_254_740_991_i64, max = 9_007_199_254_740_991_i64))]
     pub watermark_delay_seconds: Option<i64>,
+    /// The partition that holds that watermark back: the slowest one, or, behind a change of key, the one that all others
+    /// wait for. Left out while unknown, and while nobody is waited for because all are idle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark_held_back_by: Option<PartitionStatus>,
     /// The latest commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointStatus>,
@@ -57,6 +62,18 @@ pub struct PipelineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub plan: Option<String>,
+}
+
+/// One partition of a topic.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionStatus {
+    /// Name of the topic.
+    #[schemars(length(min = 1, max = 249))]
+    pub topic: String,
+    /// Number of the partition.
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub partition: i32,
 }
 
 /// How far behind, measured against the broker.

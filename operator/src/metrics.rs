@@ -157,6 +157,8 @@ struct Count {
 struct Pipelines {
     observations: Observations,
     numbers: Mutex<(Vec<Number>, Vec<Count>)>,
+    /// 1 for the partition that holds the watermark back.
+    held_back_by: GaugeVec,
     descriptions: Vec<Desc>,
 }
 
@@ -229,11 +231,19 @@ impl Pipelines {
                 |of| of.dead,
             )?,
         ];
+        let held_back_by = GaugeVec::new(
+            Opts::new(
+                "millrace_watermark_held_back_by",
+                "1 for the partition that holds the watermark back.",
+            ),
+            &[LABELS[0], LABELS[1], LABELS[2], "topic", "partition"],
+        )?;
         let described = numbers.iter().map(|number| number.gauge.desc());
         let described = described.chain(counts.iter().map(|count| count.counter.desc()));
-        let descriptions = described.flatten().cloned().collect();
+        let descriptions = described.flatten().chain(held_back_by.desc()).cloned().collect();
         Ok(Self {
             observations,
+            held_back_by,
             numbers: Mutex::new((numbers, counts)),
             descriptions,
         })
@@ -255,12 +265,18 @@ impl Collector for Pipelines {
         let (numbers, counts) = &*vectors;
         numbers.iter().for_each(|number| number.gauge.reset());
         counts.iter().for_each(|count| count.counter.reset());
+        self.held_back_by.reset();
         for (ObjectKey { kind, namespace, name }, of) in self.observations.all() {
             let labels = [namespace.as_str(), kind, name.as_str()];
             for number in numbers {
                 if let Some(value) = (number.of)(&of) {
                     number.gauge.with_label_values(&labels).set(value);
                 }
+            }
+            if let Some(by) = &of.held_back_by {
+                let partition = by.partition.to_string();
+                let labels = [labels[0], labels[1], labels[2], &by.topic, &partition];
+                self.held_back_by.with_label_values(&labels).set(1.0);
             }
             for count in counts {
                 count.counter.with_label_values(&labels).inc_by((count.of)(&of) as f64);
@@ -269,6 +285,7 @@ impl Collector for Pipelines {
         let families = numbers.iter().flat_map(|number| number.gauge.collect());
         families
             .chain(counts.iter().flat_map(|count| count.counter.collect()))
+            .chain(self.held_back_by.collect())
             .collect()
     }
 }

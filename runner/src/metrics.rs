@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use millrace_engine::Reason;
 use millrace_plan::Plan;
+use millrace_report::PartitionName;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
@@ -55,6 +56,7 @@ pub struct Metrics {
     pub partitions: Gauge,
     lag: IntGaugeVec,
     watermark_delay: GaugeVec,
+    held_back_by: IntGaugeVec,
     errors: HashMap<(Option<u16>, Reason), IntCounter>,
 }
 
@@ -134,6 +136,10 @@ impl Metrics {
                 "stream_watermark_delay_seconds",
                 "Seconds by which the partition's watermark is behind the clock.",
             )?,
+            held_back_by: new.partition_gauge(
+                "stream_watermark_held_back_by",
+                "1 for the partition that holds event time back, as far as this runner knows.",
+            )?,
             errors: error_counters(plan, &errors),
         })
     }
@@ -161,6 +167,15 @@ impl Metrics {
         match watermark_delay {
             Some(delay) => self.watermark_delay.with_label_values(&labels).set(delay),
             None => drop(self.watermark_delay.remove_label_values(&labels)),
+        }
+    }
+
+    /// Names the partition that holds event time back, and no other.
+    pub fn held_back_by(&self, partition: Option<&PartitionName>) {
+        self.held_back_by.reset();
+        if let Some(PartitionName { topic, partition }) = partition {
+            let labels = [topic.as_str(), &partition.to_string()];
+            self.held_back_by.with_label_values(&labels).set(1);
         }
     }
 

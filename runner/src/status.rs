@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millrace_connect::store::Reference;
-use millrace_report::{PartitionReport, Report, Trouble};
+use millrace_report::{PartitionName, PartitionReport, Report, Trouble};
 
 use crate::metrics::Metrics;
 use crate::task::Task;
@@ -112,15 +112,22 @@ pub(crate) struct Committed {
 }
 
 /// Where one partition stands.
-pub(crate) fn partition(task: &Task, number: i32, lag: Option<i64>) -> PartitionReport {
+pub(crate) fn partition(
+    task: &Task,
+    number: i32,
+    lag: Option<i64>,
+    held_back_by: Option<PartitionName>,
+) -> PartitionReport {
     let checkpoint = task.committed_checkpoint();
     PartitionReport {
         topic: task.place.topic.as_str().to_owned(),
         partition: number,
+        stage: u16::try_from(task.chain.stage()).unwrap_or(u16::MAX),
         position: task.position,
         read: task.read,
         lag_records: lag,
         watermark: task.chain.watermark(),
+        held_back_by,
         committed: task.committed.as_ref().map(|(offset, _): &(i64, Reference)| *offset),
         committed_at: task.committed_at,
         checkpoint: checkpoint.map(|checkpoint| checkpoint.id.as_str().to_owned()),

@@ -105,6 +105,7 @@ fn a_report_says_where_each_partition_stands() {
         (first.read, first.lag_records, first.watermark),
         (3, Some(0), Some(300 - 10 - 1))
     );
+    assert_eq!((first.stage, &first.held_back_by), (0, &None));
     assert_eq!(first.committed, Some(3));
     assert_eq!(first.committed_at.map(|at| at >= report.started_at), Some(true));
     assert!(first.checkpoint.as_ref().unwrap().starts_with("3-"), "{first:?}");

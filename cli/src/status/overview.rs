@@ -100,6 +100,7 @@ pub(super) mod tests {
             "replicas": 2, "readyReplicas": 1, "selector": "a=b", "partitions": 6,
             "lag": {"records": 1200, "seconds": 130},
             "throughput": {"inPerSecond": 500, "outPerSecond": 40},
+            "watermarkDelaySeconds": 5, "watermarkHeldBackBy": {"topic": "flights", "partition": 3},
             "checkpoint": {"completedAt": "1970-01-01T00:18:18Z", "sizeBytes": 2048},
             "conditions": [{"type": "Ready", "status": "True", "reason": "Running", "message": "2 runners",
                             "lastTransitionTime": "1970-01-01T00:17:00Z"}],

@@ -58,11 +58,7 @@ fn summary(detail: &Detail, status: &PipelineStatus, now: Timestamp, text: &mut 
     };
     line("Lag", lag(status));
     line("Throughput", throughput(status));
-    let watermark = status.watermark_delay_seconds;
-    line(
-        "Watermark",
-        watermark.map_or(UNKNOWN.to_owned(), |delay| format!("{} behind the clock", age(delay))),
-    );
+    line("Watermark", watermark(status));
     line("Checkpoint", checkpoint(status, now));
     let (late, dead) = (status.late_records, status.dead_letters);
     line("Late, dead", format!("{late} late records, {dead} dead letters"));
@@ -92,6 +88,14 @@ fn throughput(status: &PipelineStatus) -> String {
     status.throughput.as_ref().map_or(UNKNOWN.to_owned(), |throughput| {
         format!("{}/s in, {}/s out", throughput.in_per_second, throughput.out_per_second)
     })
+}
+
+fn watermark(status: &PipelineStatus) -> String {
+    let delay = status.watermark_delay_seconds;
+    let behind = delay.map_or(UNKNOWN.to_owned(), |delay| format!("{} behind the clock", age(delay)));
+    let by = status.watermark_held_back_by.as_ref();
+    let by = by.map(|by| format!(", held back by partition {} of {}", by.partition, by.topic));
+    behind + &by.unwrap_or_default()
 }
 
 fn checkpoint(status: &PipelineStatus, now: Timestamp) -> String {
@@ -253,7 +257,7 @@ mod tests {
 StreamPipeline default/flights
 Lag         1200 records, 2m
 Throughput  500/s in, 40/s out
-Watermark   -
+Watermark   5s behind the clock, held back by partition 3 of flights
 Checkpoint  2s ago, 2.0Ki
 Late, dead  0 late records, 0 dead letters
 Runners     1 of 2 ready, for 6 partitions

@@ -244,6 +244,12 @@ impl Chain {
         Some(self.time.watermark()).filter(|watermark| *watermark != Watermark::NONE)
     }
 
+    /// Which partition of the stage before holds the watermark back, of all that this stage is told of: topic, by position
+    /// among all that the plan reads, and number. None: nobody is waited for, or there is no stage before.
+    pub fn held_back_by(&self, before: impl Iterator<Item = (u16, i32)>) -> Option<(u16, i32)> {
+        self.time.held_back_by(before)
+    }
+
     /// What the next stage is to know of event time here: the watermark of the results, which is as late as can be once the input has
     /// ended. None: there is no next stage.
     pub fn says(&self) -> Option<Option<i64>> {

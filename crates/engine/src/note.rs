@@ -103,6 +103,18 @@ impl Merged {
         self.current
     }
 
+    /// Which partition before this one holds the watermark back, of all there are: the first that was not heard of, or
+    /// else the one with the least watermark of those that are awake. None: none is awake, so nobody is waited for.
+    pub(crate) fn held_back_by(&self, mut all: impl Iterator<Item = (u16, i32)>) -> Option<(u16, i32)> {
+        if let Some(silent) = all.find(|from| !self.heard.contains_key(from)) {
+            return Some(silent);
+        }
+        let awake = self.heard.iter().filter(|(_, (_, idle))| !idle);
+        awake
+            .min_by_key(|(_, (watermark, _))| *watermark)
+            .map(|(from, _)| *from)
+    }
+
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
         self.of.put(out);
         self.current.put(out);
@@ -153,6 +165,43 @@ mod tests {
         }
         assert!(!Note::is_one(Some(b"{}")) && !Note::is_one(None) && !Note::is_one(Some(b"")));
         assert!(Note::decode(b"w").is_err() && Note::decode(b"w\x02").is_err());
+    }
+
+    #[test]
+    fn who_holds_time_back_is_whom_nobody_heard_of_or_the_slowest_that_is_awake() {
+        let awake = |number, watermark| note(number, Some(watermark), false);
+        let rows: [(&str, Vec<Note>, Option<i32>); 8] = [
+            ("nothing was heard", vec![], Some(0)),
+            ("one is silent", vec![awake(0, 5)], Some(1)),
+            ("the slower one", vec![awake(0, 50), awake(1, 20)], Some(1)),
+            (
+                "it has caught up",
+                vec![awake(0, 50), awake(1, 20), awake(1, 60)],
+                Some(0),
+            ),
+            (
+                "the slower one is idle",
+                vec![awake(0, 50), note(1, Some(20), true)],
+                Some(0),
+            ),
+            (
+                "one had no record yet",
+                vec![awake(0, 50), note(1, None, false)],
+                Some(1),
+            ),
+            ("all are idle", vec![note(0, Some(5), true), note(1, None, true)], None),
+            (
+                "back, behind what holds already",
+                vec![awake(0, 50), note(1, Some(20), true), awake(1, 20)],
+                Some(1),
+            ),
+        ];
+        for (name, notes, expected) in rows {
+            let mut merged = Merged::new();
+            notes.into_iter().for_each(|note| merged.hear(note));
+            let all = [(0, 0), (0, 1)].into_iter();
+            assert_eq!(merged.held_back_by(all), expected.map(|number| (0, number)), "{name}");
+        }
     }
 
     #[test]

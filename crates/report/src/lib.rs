@@ -1,7 +1,11 @@
 //! What a runner says of itself at `GET /status` of its admin port: read by the controller, which makes the object's status
-//! of it, and by `kubectl millrace status`. Plain data, no behaviour.
+//! of it, and by `kubectl millrace status`. Plain data, and what follows from it: no network, no clock.
 //!
 //! New fields may be added; readers ignore what they do not know. Numbers that are not known are left out, never zero.
+
+mod slowest;
+
+pub use slowest::{Slowest, slowest};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,14 +58,27 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// A partition by name.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[serde(rename_all = "camelCase")]
+pub struct PartitionName {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+}
+
 /// One partition of a runner.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PartitionReport {
-    /// Source topic.
+    /// Source topic, or the internal topic of a further stage.
     pub topic: String,
     /// Partition of that topic.
     pub partition: i32,
+    /// Which stage of the plan reads it; 0 reads the source.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub stage: u16,
     /// Next offset to read.
     pub position: i64,
     /// Records read since the runner was given the partition.
@@ -72,6 +89,10 @@ pub struct PartitionReport {
     /// Watermark: milliseconds since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<i64>,
+    /// Which partition of the stage before holds that watermark back. None: it has its watermark from its own records, or
+    /// nobody is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_back_by: Option<PartitionName>,
     /// Next offset to read as last committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed: Option<i64>,
@@ -84,6 +105,10 @@ pub struct PartitionReport {
     /// Bytes of that checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_bytes: Option<u64>,
+}
+
+fn is_first(stage: &u16) -> bool {
+    *stage == 0
 }
 
 #[cfg(test)]

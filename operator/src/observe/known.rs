@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use millrace_report::{Report, Trouble};
+use millrace_report::{PartitionName, Report, Trouble};
 
 use super::counts::Counts;
 use super::{Lag, Observation, RunnerAddress, SourceState, Subject};
@@ -134,7 +134,8 @@ impl Known {
             None => (by_runners.map(|(lag, _)| lag), fresh().map(|(_, at)| *at).min()),
         };
         let is_known = lag_at.is_some_and(|at| now.duration_since(at) <= STALE);
-        let partitions = || reports.iter().flat_map(|report| &report.partitions);
+        let partitions = reports.iter().flat_map(|report| &report.partitions);
+        let slowest = millrace_report::slowest(partitions, self.subject.plan.stages());
         let (late, dead) = self.counts.late_and_dead();
         let is_here = |pod: &str| self.subject.runners.iter().any(|runner| runner.pod == pod);
         Observation {
@@ -146,7 +147,10 @@ impl Known {
                 None => by_runners.map(|(_, partitions)| partitions),
             },
             throughput: self.counts.throughput(is_here, now),
-            watermark: partitions().filter_map(|of| of.watermark).min(),
+            watermark: slowest.as_ref().and_then(|slowest| slowest.watermark),
+            held_back_by: slowest
+                .and_then(|slowest| slowest.held_back_by)
+                .filter(is_of(&self.subject)),
             committed_at: self.committed_at,
             uncommitted_since: reports.iter().filter_map(|report| report.uncommitted_since).min(),
             checkpoint_bytes: self.checkpoint_bytes(),
@@ -181,6 +185,12 @@ impl Known {
         let seconds = (records == 0).then_some(0);
         Some((Lag { records, seconds }, all))
     }
+}
+
+/// What a runner says is not trusted: the partition must be one of a topic that the plan reads.
+fn is_of(subject: &Subject) -> impl Fn(&PartitionName) -> bool {
+    let topics = subject.plan.topics();
+    move |name| name.partition >= 0 && topics.iter().any(|topic| topic.as_str() == name.topic)
 }
 
 fn cleaned(trouble: &Trouble) -> Trouble {

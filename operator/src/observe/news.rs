@@ -36,6 +36,7 @@ fn numbers_changed(old: &Observation, new: &Observation) -> bool {
             of.throughput.map(|rate| (rate.read.round(), rate.written.round())),
             (of.watermark, of.committed_at, of.checkpoint_bytes),
             (of.late, of.dead),
+            of.held_back_by.clone(),
         )
     };
     numbers(old) != numbers(new) || old.source != new.source || old.trouble != new.trouble

@@ -42,8 +42,10 @@ pub struct Observation {
     pub partitions: Option<u32>,
     /// How much flows; None: no two answers of a runner to compare yet.
     pub throughput: Option<Throughput>,
-    /// Milliseconds since the epoch: the oldest watermark of any partition.
+    /// Milliseconds since the epoch: the oldest watermark of any partition of the last stage.
     pub watermark: Option<i64>,
+    /// The partition that holds it back.
+    pub held_back_by: Option<millrace_report::PartitionName>,
     /// Milliseconds since the epoch of the latest commit of any runner.
     pub committed_at: Option<i64>,
     /// Milliseconds since the epoch since which a runner has waited to commit, where one does.

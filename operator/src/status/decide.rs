@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use millrace_crds::{CheckpointStatus, LagStatus, PipelineStatus, ThroughputStatus};
+use millrace_crds::{CheckpointStatus, LagStatus, PartitionStatus, PipelineStatus, ThroughputStatus};
 
 use super::Trouble;
 use super::conditions::conditions;
@@ -116,6 +116,10 @@ pub fn decide(seen: &Seen) -> PipelineStatus {
         watermark_delay_seconds: observation
             .watermark
             .map(|watermark| seconds_since(watermark).clamp(-MOST, MOST)),
+        watermark_held_back_by: observation.held_back_by.as_ref().map(|by| PartitionStatus {
+            topic: by.topic.clone(),
+            partition: by.partition,
+        }),
         checkpoint: checkpoint(observation, previous),
         late_records: count(
             seen.totals

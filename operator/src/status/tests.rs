@@ -38,6 +38,10 @@ fn well() -> Seen {
             written: 4.6,
         }),
         watermark: Some(NOW * 1000 - 12_345),
+        held_back_by: Some(millrace_report::PartitionName {
+            topic: "in".to_owned(),
+            partition: 4,
+        }),
         committed_at: Some(NOW * 1000 - 700),
         checkpoint_bytes: Some(4096),
         ..Observation::default()
@@ -436,6 +440,11 @@ fn numbers_are_what_was_seen_and_unknown_ones_are_left_out() {
         ("a=b", Some("f00"), Some(6))
     );
     assert_eq!(status.watermark_delay_seconds, Some(12));
+    let held_back_by = status.watermark_held_back_by.as_ref();
+    assert_eq!(
+        held_back_by.map(|by| (by.topic.as_str(), by.partition)),
+        Some(("in", 4))
+    );
     assert_eq!((status.late_records, status.dead_letters), (7, 8));
     let checkpoint = status.checkpoint.clone().unwrap();
     assert_eq!(
@@ -458,6 +467,7 @@ fn numbers_are_what_was_seen_and_unknown_ones_are_left_out() {
         (unknown.lag, unknown.throughput, unknown.watermark_delay_seconds),
         (None, None, None)
     );
+    assert_eq!(unknown.watermark_held_back_by, None);
     assert_eq!(unknown.partitions, Some(6), "topics do not lose partitions");
     assert_eq!(unknown.checkpoint, Some(checkpoint), "the latest commit stays a fact");
     assert_eq!(
@@ -500,7 +510,7 @@ fn what_is_worth_a_write_at_once_later_and_never() {
     let late = Some(Duration::from_secs(60));
     let never = None;
     type Change = fn(&mut PipelineStatus);
-    let rows: [(&str, Change, Option<Duration>); 19] = [
+    let rows: [(&str, Change, Option<Duration>); 20] = [
         ("the same", |_| {}, never),
         ("another generation", |new| new.observed_generation = Some(4), at_once),
         ("a runner less", |new| new.ready_replicas = 1, at_once),
@@ -541,6 +551,11 @@ fn what_is_worth_a_write_at_once_later_and_never() {
             "delay up by 6 of 100 while something flows",
             |new| new.watermark_delay_seconds = Some(106),
             soon,
+        ),
+        (
+            "another partition holds the watermark back",
+            |new| new.watermark_held_back_by.as_mut().unwrap().partition = 5,
+            late,
         ),
         ("delay doubled while nothing flows", |new| stand_still(new, 200), soon),
         (

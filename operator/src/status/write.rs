@@ -96,5 +96,7 @@ fn counted(of: &PipelineStatus) -> impl PartialEq + '_ {
         of.late_records,
         of.dead_letters,
         size,
+        // In a healthy flow it is one and then the other.
+        of.watermark_held_back_by.clone(),
     )
 }

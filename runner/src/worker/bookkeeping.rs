@@ -5,9 +5,12 @@ use std::time::Instant;
 use millrace_connect::store::CheckpointStore;
 use millrace_connect::{Connector, Consumer, Partition, Producer};
 
+use millrace_report::PartitionName;
+
 use super::Worker;
 use crate::commit::Acknowledged;
 use crate::status::{self, Committed};
+use crate::task::Task;
 
 /// Commits after which records of internal topics are deleted.
 const DELETE_EVERY: u32 = 16;
@@ -55,6 +58,18 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
     }
 
+    /// Which partition of the stage before a task waits for.
+    fn held_back_by(&self, task: &Task) -> Option<PartitionName> {
+        let plan = self.program.plan();
+        let before = task.chain.stage().checked_sub(1)?;
+        let of_stage_before = (0..).zip(&self.partitions);
+        let of_stage_before = of_stage_before.filter(|(topic, _)| plan.stage_reading(*topic) == before);
+        let all = of_stage_before.flat_map(|(topic, count)| (0..*count as i32).map(move |number| (topic, number)));
+        let (topic, partition) = task.chain.held_back_by(all)?;
+        let topic = plan.topics().get(usize::from(topic))?.as_str().to_owned();
+        Some(PartitionName { topic, partition })
+    }
+
     /// Brings the gauges and the status up to date.
     pub(super) fn observe(&mut self) {
         self.next_observation = Instant::now() + status::EVERY;
@@ -72,8 +87,11 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
                 .watermark()
                 .map(|watermark| (now - watermark) as f64 / 1000.0);
             metrics.partition(task.place.topic.as_str(), partition.number, lag, delay);
-            partitions.push(status::partition(task, partition.number, lag));
+            let held_back_by = self.held_back_by(task);
+            partitions.push(status::partition(task, partition.number, lag, held_back_by));
         }
+        let slowest = millrace_report::slowest(partitions.iter(), self.program.plan().stages());
+        metrics.held_back_by(slowest.and_then(|slowest| slowest.held_back_by).as_ref());
         metrics.state_groups.set(groups as f64);
         metrics.state_bytes.set(bytes as f64);
         metrics.partitions.set(self.tasks.len() as f64);

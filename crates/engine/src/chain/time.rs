@@ -36,6 +36,14 @@ impl Time {
         }
     }
 
+    /// Which partition of the stage before is waited for, of all that it has.
+    pub(super) fn held_back_by(&self, all: impl Iterator<Item = (u16, i32)>) -> Option<(u16, i32)> {
+        match self {
+            Self::Own(_) => None,
+            Self::Told(merged) => merged.held_back_by(all),
+        }
+    }
+
     pub(super) fn watermark(&self) -> i64 {
         match self {
             Self::Own(watermark) => watermark.current(),

@@ -115,6 +115,10 @@ fn runners_are_merged_and_those_that_fall_silent_say_nothing() {
         (seen.watermark, seen.committed_at, seen.uncommitted_since),
         (Some(80), Some(7_000), Some(8_000))
     );
+    assert_eq!(
+        seen.held_back_by.map(|by| (by.topic, by.partition)),
+        Some(("in".to_owned(), 2))
+    );
     assert_eq!(seen.checkpoint_bytes, Some(111));
     let trouble = seen.trouble.unwrap();
     assert_eq!(
@@ -135,6 +139,18 @@ fn runners_are_merged_and_those_that_fall_silent_say_nothing() {
         (Some(7_000), Some(105)),
         "commits stay facts"
     );
+}
+
+#[test]
+fn a_partition_of_a_topic_that_the_plan_does_not_read_holds_nothing_back() {
+    let mut known = known("in", "", &["a"]);
+    let now = Instant::now();
+    let strange = PartitionReport {
+        watermark: Some(5),
+        ..partition("another", 0, None)
+    };
+    known.runners_said(vec![(runner("a"), report(vec![strange]))], now);
+    assert_eq!(known.observation(now).held_back_by, None);
 }
 
 #[test]
