@@ -12,7 +12,7 @@ pub(super) struct Emitter {
     /// None: values are the input's own bytes.
     encoder: Option<Encoder>,
     /// What makes the key by which rows go on to the next stage.
-    next: Option<KeyEncoder>,
+    pub(super) next: Option<KeyEncoder>,
     /// For each operator whose rows get a record key of their own, what makes it.
     keys: Vec<Option<KeyEncoder>>,
 }
