@@ -84,21 +84,21 @@ impl Observed {
         }
     }
 
-    /// With what the next stage makes of the rows for it, in place of the rows.
+    /// With what the stages behind make of the rows for them, in place of the rows.
     pub(crate) fn settled(mut self, program: &Arc<Program>, stage: usize) -> Self {
-        let rows = std::mem::take(&mut self.rows);
+        let mut rows = std::mem::take(&mut self.rows);
         if rows.is_empty() {
             return self;
         }
-        let records: Vec<Record<'_>> = (0..).zip(&rows).map(|(offset, row)| row.record(offset)).collect();
-        let mut chain = Chain::of_stage(Arc::clone(program), stage + 1);
-        let mut effects = Effects::default();
-        for input in [Input::Records(&records), Input::End] {
-            effects.clear();
-            chain.step(input, &mut effects);
-            self.results
-                .extend(Self::of(&effects, &records, program.plan()).results);
+        for stage in stage + 1..program.plan().stages() {
+            let records: Vec<Record<'_>> = (0..).zip(&rows).map(|(offset, row)| row.record(offset)).collect();
+            let mut chain = Chain::of_stage(Arc::clone(program), stage);
+            let mut effects = Effects::default();
+            chain.step(Input::Records(&records), &mut effects);
+            chain.step(Input::End, &mut effects);
+            rows = Self::of_rows(&effects, &records, program.plan()).rows;
         }
+        self.results.extend(rows.iter().map(line));
         self
     }
 
@@ -158,8 +158,7 @@ impl Observed {
 
     /// Every line, for a person.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        let row = |row: &Stored| format!("{} = {} at {}", shown(row.key.as_deref()), shown(row.value.as_deref()), row.timestamp);
-        let results = self.results.iter().cloned().chain(self.rows.iter().map(row));
+        let results = self.results.iter().cloned().chain(self.rows.iter().map(line));
         let results = results.map(|text| format!("  + {text}"));
         let rejected = self
             .rejected
@@ -167,6 +166,11 @@ impl Observed {
             .flat_map(|(place, texts)| texts.iter().map(move |text| format!("  - {place}: {text}")));
         results.chain(rejected)
     }
+}
+
+fn line(row: &Stored) -> String {
+    let (key, value) = (shown(row.key.as_deref()), shown(row.value.as_deref()));
+    format!("{key} = {value} at {}", row.timestamp)
 }
 
 /// Bytes as text.
