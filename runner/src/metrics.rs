@@ -149,10 +149,10 @@ impl Metrics {
         self.written.get() * self.sinks
     }
 
-    /// Counts one rejected record.
-    pub fn rejected(&self, operator: Option<u16>, reason: Reason) {
+    /// Counts rejected records.
+    pub fn rejected(&self, operator: Option<u16>, reason: Reason, records: u64) {
         if let Some(counter) = self.errors.get(&(operator, reason)) {
-            counter.inc();
+            counter.inc_by(records);
         }
     }
 
@@ -192,11 +192,11 @@ pub struct PerOperator {
 }
 
 impl PerOperator {
-    /// Counts one, for the operator at this position of the plan or for the source.
-    pub fn inc(&self, operator: Option<u16>) {
+    /// Counts so many, for the operator at this position of the plan or for the source.
+    pub fn inc_by(&self, operator: Option<u16>, count: u64) {
         match operator {
-            None => self.source.inc(),
-            Some(position) => self.operators[usize::from(position)].inc(),
+            None => self.source.inc_by(count),
+            Some(position) => self.operators[usize::from(position)].inc_by(count),
         }
     }
 

@@ -144,14 +144,14 @@ impl<P: Producer> Output<'_, P> {
         rejected: &Rejected,
         origin: &Origin<'_, R>,
     ) -> Result<(), Error> {
-        self.metrics.rejected(rejected.operator, rejected.reason);
+        self.metrics.rejected(rejected.operator, rejected.reason, rejected.rows);
         let topic = match rejected.target {
             Target::DeadLetters => {
-                self.metrics.dead.inc(rejected.operator);
+                self.metrics.dead.inc_by(rejected.operator, 1);
                 Some(self.routes.dead_letters)
             }
             Target::LateRecords => {
-                self.metrics.late.inc(rejected.operator);
+                self.metrics.late.inc_by(rejected.operator, rejected.rows);
                 self.routes.late_records
             }
         };
@@ -258,6 +258,7 @@ fn too_large(emit: &Emit, message: String) -> Rejected {
         operator: None,
         reason: Reason::ResultTooLarge,
         message,
+        rows: 1,
     }
 }
 

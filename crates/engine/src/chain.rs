@@ -1,12 +1,15 @@
 //! The flow on one page: records in, through the operators in order, effects out.
 
+mod combine;
 mod emit;
 mod flow;
 mod memory;
+mod merge;
 mod program;
 mod reject;
 mod time;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -14,13 +17,16 @@ use millrace_format::{Decoder, Record, Refused};
 use millrace_plan::Plan;
 
 use crate::batch::Batch;
+use crate::chain::combine::Combine;
 use crate::chain::emit::Emitter;
 use crate::chain::flow::Flow;
+use crate::chain::merge::Run;
 use crate::chain::program::Step;
 pub use crate::chain::program::{Program, Tables};
 use crate::chain::reject::Rejecter;
 use crate::chain::time::{Rows, Time};
 use crate::effects::{Effects, Reason};
+use crate::operators::window::Partials;
 use crate::operators::{Fault, Keyed, Made, Now, filter, flat_map};
 use crate::watermark::Watermark;
 
@@ -47,6 +53,10 @@ pub struct Chain {
     clock: i64,
     /// One for each operator; None where it remembers nothing.
     states: Vec<Option<Box<dyn Keyed>>>,
+    /// Reads rows that the stage before has combined; None where there are none.
+    partials: Option<Partials>,
+    /// Combines rows for the next stage; None where they go on one by one.
+    combine: Option<Combine>,
     emitter: Emitter,
     rejecter: Rejecter,
 }
@@ -73,6 +83,8 @@ impl Chain {
             stage,
             clock: 0,
             states: program.steps.iter().enumerate().map(state).collect(),
+            partials: program.partials(stage),
+            combine: Combine::of_stage(&program, stage),
             emitter: Emitter::new(plan, stage),
             rejecter: Rejecter::new(plan, stage),
             program,
@@ -95,25 +107,62 @@ impl Chain {
             Input::End => (&[] as &[Record<'_>], true),
         };
         self.ended |= ended;
-        let mut flow = Flow::of_records(self.decode(records, effects));
-        if !records.is_empty() {
-            self.time.stir();
-            // Before the first clock there is nothing to count from.
-            if self.clock > 0 {
-                self.time.tick(self.clock);
+        let mut from = 0;
+        loop {
+            let run = self.run(records, from);
+            from = run.records.end;
+            self.take_in(&program, records, run, ended, effects);
+            if from == records.len() {
+                break;
             }
         }
-        let mut now = self.now();
-        for position in program.plan().operators_of(self.stage) {
+    }
+
+    fn take_in(&mut self, program: &Program, records: &[Record<'_>], run: Run, ended: bool, effects: &mut Effects) {
+        let mut operators = program.plan().operators_of(self.stage);
+        let (mut flow, mut now) = if run.partials {
+            let window = operators.next().expect("a window reads partials");
+            let (flow, now) = self.merge(window, records, run.records, effects);
+            effects.passed[window] += flow.batch.len() as u64;
+            (flow, now)
+        } else {
+            let flow = Flow::of_records(self.decode(records, run.records, effects));
+            if !records.is_empty() {
+                self.time.stir();
+                // Before the first clock there is nothing to count from.
+                if self.clock > 0 {
+                    self.time.tick(self.clock);
+                }
+            }
+            (flow, self.now())
+        };
+        for position in operators {
             flow = self.apply(position, &program.steps[position], flow, (&mut now, ended), effects);
             effects.passed[position] += flow.batch.len() as u64;
         }
-        self.emitter.emit(&flow, records, effects);
+        self.emit(program, flow, records, effects);
     }
 
-    fn decode(&mut self, records: &[Record<'_>], effects: &mut Effects) -> Batch {
+    /// The last step: rows become records, combined where that can be.
+    fn emit(&mut self, program: &Program, flow: Flow, records: &[Record<'_>], effects: &mut Effects) {
+        let Some(combine) = &mut self.combine else {
+            return self.emitter.emit(&flow, records, effects);
+        };
+        let mut fallen = Vec::new();
+        let left = combine.emit(&flow, program, &self.emitter, effects, &mut fallen);
+        for fall in fallen {
+            self.rejecter
+                .failed(combine.before, &flow.batch, fall.row, fall.message, effects);
+        }
+        if let Some(flow) = left {
+            self.emitter.emit(&flow, records, effects);
+        }
+    }
+
+    fn decode(&mut self, records: &[Record<'_>], run: Range<usize>, effects: &mut Effects) -> Batch {
         match &mut self.time {
             Time::Own(watermark) => {
+                // Only the rows of an internal topic come in runs.
                 let decoded = self.decoder.decode(records, &mut self.refused);
                 self.rejecter.refused(self.refused.drain(..), effects);
                 let watermarks = decoded.times.iter().map(|time| watermark.observe(*time)).collect();
@@ -125,7 +174,7 @@ impl Chain {
                 }
             }
             Time::Told(merged) => {
-                let rows = Rows::among(records, merged);
+                let rows = Rows::among(&records[run.clone()], run.start as u32, merged);
                 let decoded = self.decoder.decode(&rows.records, &mut self.refused);
                 let refused = self.refused.drain(..).map(|refused| Refused {
                     input: rows.places[refused.input as usize],
@@ -209,20 +258,24 @@ impl Chain {
             let (reason, message) = match &fault {
                 Fault::Late => (Reason::Late, "the record came after its window was closed"),
                 Fault::Overflow(message) => (Reason::AggregateOverflow, message.as_str()),
+                Fault::Unreadable(message) => (Reason::Undecodable, message.as_str()),
             };
             self.rejecter
                 .reject(position, &flow.batch, row, reason, message, effects);
         }
         effects.expired[position] += keyed.take_expired();
-        let rows = |made: &Option<Made>| made.as_ref().is_some_and(|made| !made.is_empty());
-        effects.changed |= rows(&made) || rows(&last);
-        let mut out = |made| match made {
-            Some(Made::Results(batch)) => self.emitter.keyed(position, batch, effects),
-            Some(Made::Picked(picked)) => flow.picked(picked),
-            None => Flow::empty(self.program.plan().fields_out_of(position)),
-        };
-        let made = out(made);
-        made.then(out(last))
+        let made = self.made(position, Some(&flow), made, effects);
+        made.then(self.made(position, Some(&flow), last, effects))
+    }
+
+    /// What an operator made, of `flow` if it picked some of its rows, on its way to the next one.
+    fn made(&self, position: usize, flow: Option<&Flow>, made: Option<Made>, effects: &mut Effects) -> Flow {
+        effects.changed |= made.as_ref().is_some_and(|made| !made.is_empty());
+        match (made, flow) {
+            (Some(Made::Results(batch)), _) => self.emitter.keyed(position, batch, effects),
+            (Some(Made::Picked(picked)), Some(flow)) => flow.picked(picked),
+            _ => Flow::empty(self.program.plan().fields_out_of(position)),
+        }
     }
 
     /// How far time has come for the results: what is still to come lies after that.

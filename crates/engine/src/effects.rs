@@ -70,6 +70,8 @@ pub struct Rejected {
     pub reason: Reason,
     /// What exactly is wrong. Names fields and types, never values.
     pub message: String,
+    /// How many rows it stands for: more than one where the stage before has combined them.
+    pub rows: u64,
 }
 
 /// The kind of fault: a label in metrics and a header of dead letters.

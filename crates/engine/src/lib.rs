@@ -13,6 +13,8 @@ mod watermark;
 
 mod note;
 
+mod partial;
+
 mod aggregate;
 
 mod state;

@@ -211,6 +211,11 @@ fn stages(plan: &Plan, text: &mut String) {
             topic(&cut.topic)
         );
         line(text, "", &content);
+        let combined = match plan.combines(cut) {
+            Ok(()) => "rows of a batch that have group and window in common cross as one".to_owned(),
+            Err(why) => format!("rows cross one by one: {why}"),
+        };
+        line(text, "", &combined);
     }
 }
 

@@ -4,6 +4,7 @@
 //! Order of the modules = order of the YAML. Each is the checked twin of the file of the same name in `crds`.
 
 mod aggregates;
+mod combine;
 mod explain;
 mod expression;
 mod fields;

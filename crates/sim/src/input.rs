@@ -1,5 +1,6 @@
 //! A random input: records out of order, late, doubled and bad, and stretches in which only the clock moves.
 
+use millrace_engine::{Effects, Emit, Record};
 use serde_json::{Map, Value, json};
 
 use crate::manifest::Shape;
@@ -19,11 +20,32 @@ pub(crate) enum Event {
 }
 
 /// A record that owns its bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) timestamp: i64,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
+}
+
+impl Stored {
+    /// What a step over `records` asked for.
+    pub(crate) fn of(emit: &Emit, effects: &Effects, records: &[Record<'_>]) -> Self {
+        let of_input = |at: u32| &records[at as usize];
+        Self {
+            timestamp: emit.timestamp,
+            key: effects.resolve(emit.key, |at| of_input(at).key).map(<[u8]>::to_vec),
+            value: effects.resolve(emit.value, |at| of_input(at).value).map(<[u8]>::to_vec),
+        }
+    }
+
+    pub(crate) fn record(&self, offset: i64) -> Record<'_> {
+        Record {
+            offset,
+            timestamp: self.timestamp,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+        }
+    }
 }
 
 /// How an input behaves.

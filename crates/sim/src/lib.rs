@@ -44,6 +44,8 @@ pub struct Played {
     pub results: usize,
     /// Records that the whole run rejected.
     pub rejected: usize,
+    /// Stages of plans that combine rows somewhere, played with and without.
+    pub combined: usize,
     /// Crashes.
     pub crashes: usize,
     /// Crashes that undid effects which were not committed yet.
@@ -154,6 +156,15 @@ impl Case {
         played.events += events.len();
         played.results += whole.results();
         played.rejected += whole.rejected();
+        if let Some(program) = &self.made.one_by_one {
+            let combined = World::new(stage, &mut None).settling().whole();
+            let plain = World::new(Stage { program, ..stage }, &mut None).settling().whole();
+            if let Some(difference) = combined.other_results(&plain) {
+                let text = format!("{difference}\nin stage {}, combined and one by one", stage.stage);
+                return Err(fail(text));
+            }
+            played.combined += 1;
+        }
         for mood in Mood::all(random) {
             tell.iter_mut()
                 .for_each(|tell| tell(&format!("--- stage {}, {mood:?}", stage.stage)));

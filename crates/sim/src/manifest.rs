@@ -17,6 +17,8 @@ pub(crate) struct Made {
     /// As YAML.
     pub(crate) text: String,
     pub(crate) program: Arc<Program>,
+    /// The same with rows that cross one by one, where they are combined at some cut.
+    pub(crate) one_by_one: Option<Arc<Program>>,
     pub(crate) shape: Shape,
     /// Sorts of its operators.
     pub(crate) operators: Vec<&'static str>,
@@ -86,10 +88,23 @@ pub(crate) fn make(random: &mut Random) -> Made {
     let text = written(&spec);
     let plan = checked(&spec).expect("every longer manifest was checked");
     let tables = tables(&plan);
-    let program = Program::with_tables(Arc::new(plan), &tables).unwrap_or_else(|why| unreachable!("{why}\n{text}"));
+    let compiled = |plan| {
+        let program = Program::with_tables(Arc::new(plan), &tables);
+        Arc::new(program.unwrap_or_else(|why| unreachable!("{why}\n{text}")))
+    };
+    let one_by_one = plan
+        .repartitions
+        .iter()
+        .any(|cut| plan.combines(cut).is_ok())
+        .then(|| Plan {
+            late_records: Some(plan.dead_letter.clone()),
+            ..plan.clone()
+        });
+    let (program, one_by_one) = (compiled(plan), one_by_one.map(compiled));
     Made {
         text,
-        program: Arc::new(program),
+        program,
+        one_by_one,
         shape,
         operators,
         refused,

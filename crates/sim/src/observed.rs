@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use millrace_engine::{Bytes, Effects, Record};
+use std::sync::Arc;
+
+use millrace_engine::{Bytes, Chain, Effects, Input, Program, Record};
 use millrace_plan::Plan;
+
+use crate::input::Stored;
 
 /// Everything that a run asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Observed {
     /// In order: it must not depend on cuts.
     results: Vec<String>,
+    /// Rows for the next stage that may be combined: how they are cut into records may depend on cuts.
+    rows: Vec<Stored>,
     /// In order for each operator and reason; how those stand among each other, and among results, is free.
     rejected: BTreeMap<String, Vec<String>>,
     /// Rows that each operator passed on.
@@ -58,6 +64,7 @@ impl Observed {
     /// Adds what came later.
     pub(crate) fn append(&mut self, later: Self) {
         self.results.extend(later.results);
+        self.rows.extend(later.rows);
         for (place, texts) in later.rejected {
             self.rejected.entry(place).or_default().extend(texts);
         }
@@ -68,6 +75,46 @@ impl Observed {
             .for_each(|(sum, more)| *sum += more);
     }
 
+    /// The same, where the results are rows that may be combined for the next stage.
+    pub(crate) fn of_rows(effects: &Effects, records: &[Record<'_>], plan: &Plan) -> Self {
+        Self {
+            results: Vec::new(),
+            rows: effects
+                .emits
+                .iter()
+                .map(|emit| Stored::of(emit, effects, records))
+                .collect(),
+            ..Self::of(effects, records, plan)
+        }
+    }
+
+    /// With what the stages behind make of the rows for them, in place of the rows.
+    pub(crate) fn settled(mut self, program: &Arc<Program>, stage: usize) -> Self {
+        let mut rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() {
+            return self;
+        }
+        for stage in stage + 1..program.plan().stages() {
+            let records: Vec<Record<'_>> = (0..).zip(&rows).map(|(offset, row)| row.record(offset)).collect();
+            let mut chain = Chain::of_stage(Arc::clone(program), stage);
+            let mut effects = Effects::default();
+            chain.step(Input::Records(&records), &mut effects);
+            chain.step(Input::End, &mut effects);
+            rows = Self::of_rows(&effects, &records, program.plan()).rows;
+        }
+        self.results.extend(rows.iter().map(line));
+        self
+    }
+
+    /// The results that another run has and this one has not, or the other way round.
+    pub(crate) fn other_results(&self, other: &Self) -> Option<String> {
+        let results = |one: &Self| Self {
+            results: one.results.clone(),
+            ..Self::default()
+        };
+        results(self).difference(&results(other))
+    }
+
     /// With how far event time has come.
     pub(crate) fn at(mut self, newest: Option<i64>) -> Self {
         self.newest = newest;
@@ -75,7 +122,7 @@ impl Observed {
     }
 
     pub(crate) fn results(&self) -> usize {
-        self.results.len()
+        self.results.len() + self.rows.len()
     }
 
     pub(crate) fn rejected(&self) -> usize {
@@ -115,13 +162,19 @@ impl Observed {
 
     /// Every line, for a person.
     pub(crate) fn lines(&self) -> impl Iterator<Item = String> {
-        let results = self.results.iter().map(|text| format!("  + {text}"));
+        let results = self.results.iter().cloned().chain(self.rows.iter().map(line));
+        let results = results.map(|text| format!("  + {text}"));
         let rejected = self
             .rejected
             .iter()
             .flat_map(|(place, texts)| texts.iter().map(move |text| format!("  - {place}: {text}")));
         results.chain(rejected)
     }
+}
+
+fn line(row: &Stored) -> String {
+    let (key, value) = (shown(row.key.as_deref()), shown(row.value.as_deref()));
+    format!("{key} = {value} at {}", row.timestamp)
 }
 
 /// Bytes as text.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use millrace_engine::checkpoint::{Checkpoint, Identity};
-use millrace_engine::{Chain, Effects, Emit, Input, Note, Program, Record};
+use millrace_engine::{Chain, Effects, Input, Note, Program, Record};
 
 use crate::Tell;
 use crate::input::{Event, Stored};
@@ -84,6 +84,8 @@ pub(crate) struct Stage<'a> {
 pub(crate) struct World<'a, 't> {
     program: &'a Arc<Program>,
     stage: usize,
+    /// Whether it is seen by what the next stage makes of its rows, since how they are combined depends on cuts.
+    settles: bool,
     events: &'a [Event],
     /// What the next stage reads.
     written: Vec<Event>,
@@ -104,8 +106,10 @@ pub(crate) struct World<'a, 't> {
 
 impl<'a, 't> World<'a, 't> {
     pub(crate) fn new(Stage { program, stage, events }: Stage<'a>, tell: &'a mut Tell<'t>) -> Self {
+        let combines = |cut| program.plan().combines(cut).is_ok();
         Self {
             chain: Chain::of_stage(Arc::clone(program), stage),
+            settles: program.plan().repartitions.get(stage).is_some_and(combines),
             program,
             stage,
             events,
@@ -122,12 +126,19 @@ impl<'a, 't> World<'a, 't> {
         }
     }
 
+    /// The same, seen by what the next stage makes of its rows.
+    pub(crate) fn settling(mut self) -> Self {
+        self.settles = self.stage + 1 < self.program.plan().stages();
+        self
+    }
+
     /// Everything in as few steps as can be, without a commit before the end.
     pub(crate) fn whole(mut self) -> Observed {
         while !self.ended {
             self.step(usize::MAX);
         }
-        self.pending.at(self.chain.newest_event_time())
+        let (program, stage) = (self.program, self.stage);
+        self.pending.settled(program, stage).at(self.chain.newest_event_time())
     }
 
     /// What a run of this stage writes for the next one, with the time told now and then and at the end.
@@ -175,7 +186,8 @@ impl<'a, 't> World<'a, 't> {
             }
         }
         self.commit();
-        Ok(std::mem::take(&mut self.committed).at(self.chain.newest_event_time()))
+        let committed = std::mem::take(&mut self.committed).settled(self.program, self.stage);
+        Ok(committed.at(self.chain.newest_event_time()))
     }
 
     /// Takes in at most `most` records, up to the next move of the clock; or that move; or the end.
@@ -194,12 +206,7 @@ impl<'a, 't> World<'a, 't> {
             Event::Record(stored) => Some(stored),
             Event::Clock(_) => None,
         });
-        let record = |(at, stored): (usize, &'a Stored)| Record {
-            offset: (self.position + at) as i64,
-            timestamp: stored.timestamp,
-            key: stored.key.as_deref(),
-            value: stored.value.as_deref(),
-        };
+        let record = |(at, stored): (usize, &'a Stored)| stored.record((self.position + at) as i64);
         let records: Vec<Record<'_>> = stored.enumerate().map(record).collect();
         self.position += records.len();
         self.take(Input::Records(&records), &records);
@@ -208,15 +215,12 @@ impl<'a, 't> World<'a, 't> {
     fn take(&mut self, input: Input<'_>, records: &[Record<'_>]) {
         let mut effects = Effects::default();
         self.chain.step(input, &mut effects);
-        let observed = Observed::of(&effects, records, self.program.plan());
-        let of_input = |at: u32| &records[at as usize];
-        let stored = |emit: &Emit| Stored {
-            timestamp: emit.timestamp,
-            key: effects.resolve(emit.key, |at| of_input(at).key).map(<[u8]>::to_vec),
-            value: effects.resolve(emit.value, |at| of_input(at).value).map(<[u8]>::to_vec),
+        let observed = match self.settles {
+            true => Observed::of_rows(&effects, records, self.program.plan()),
+            false => Observed::of(&effects, records, self.program.plan()),
         };
-        self.written
-            .extend(effects.emits.iter().map(|emit| Event::Record(stored(emit))));
+        let stored = |emit| Event::Record(Stored::of(emit, &effects, records));
+        self.written.extend(effects.emits.iter().map(stored));
         if let Some(tell) = self.tell {
             match input {
                 Input::Records(_) => tell(&format!("{} records up to {}", records.len(), self.position)),

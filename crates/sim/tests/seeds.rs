@@ -38,6 +38,7 @@ fn committed_effects_are_those_of_a_run_without_cuts_and_crashes() {
             sum.events += played.events;
             sum.results += played.results;
             sum.rejected += played.rejected;
+            sum.combined += played.combined;
             sum.crashes += played.crashes;
             sum.undone += played.undone;
             sum.checkpoints += played.checkpoints;
@@ -63,6 +64,7 @@ fn committed_effects_are_those_of_a_run_without_cuts_and_crashes() {
     }
     let each = SEEDS as usize;
     assert!(sum.stages > each + each / 20, "plans are cut: {sum:?}");
+    assert!(sum.combined > each / 100, "rows are combined: {sum:?}");
     assert!(sum.events > 30 * each, "{sum:?}");
     assert!(sum.results > 20 * each, "{sum:?}");
     assert!(sum.rejected > 3 * each, "{sum:?}");

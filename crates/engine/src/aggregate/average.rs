@@ -46,14 +46,12 @@ impl<T: codec::Fixed + Default + std::ops::AddAssign> Totals<T> {
         codec::put_all(out, &self.counts);
     }
 
-    fn load(reader: &mut Reader<'_>, groups: usize) -> Result<Self, CodecError> {
-        let loaded = Self {
-            sums: reader.all(groups)?,
-            counts: reader.all(groups)?,
-        };
+    fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
+        reader.fill(&mut self.sums, groups)?;
+        reader.fill(&mut self.counts, groups)?;
         let possible = |count: &u64| *count < 1 << 62;
-        if loaded.counts.iter().all(possible) {
-            Ok(loaded)
+        if self.counts.iter().all(possible) {
+            Ok(())
         } else {
             Err(CodecError::Invalid("a count is impossible"))
         }
@@ -105,7 +103,7 @@ impl State for WholeMean {
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
-        self.totals = Totals::load(reader, groups)?;
+        self.totals.load(reader, groups)?;
         // Far above what so many records can give, and far enough below the end of 128 bits to go on from there.
         let possible = |sum: &i128| sum.unsigned_abs() <= 1 << 125;
         if self.totals.sums.iter().all(possible) {
@@ -172,7 +170,7 @@ impl State for DoubleMean {
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
-        self.totals = Totals::load(reader, groups)?;
+        self.totals.load(reader, groups)?;
         self.wild = self.totals.sums.iter().any(|sum| sum.abs() > MERGEABLE);
         let finite = self.totals.sums.iter().all(|sum| sum.is_finite());
         if finite {
@@ -282,7 +280,7 @@ impl State for DecimalMean {
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
-        self.totals = Totals::load(reader, groups)?;
+        self.totals.load(reader, groups)?;
         self.bound.take(u128::MAX);
         let valid = (0..groups).all(|group| self.holds(Some(group), 0, 0));
         if valid {

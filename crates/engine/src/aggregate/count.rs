@@ -48,7 +48,7 @@ impl State for Count {
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
-        self.counts = reader.all(groups)?;
+        reader.fill(&mut self.counts, groups)?;
         let possible = |count: &i64| (0..1 << 62).contains(count);
         if self.counts.iter().all(possible) {
             Ok(())

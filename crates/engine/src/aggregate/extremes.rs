@@ -81,8 +81,8 @@ where
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
-        self.values = reader.all(groups)?;
-        self.seen = reader.all(groups)?;
+        reader.fill(&mut self.values, groups)?;
+        reader.fill(&mut self.seen, groups)?;
         Ok(())
     }
 }

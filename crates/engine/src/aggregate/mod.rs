@@ -42,6 +42,7 @@ use millrace_plan::{Aggregate, AggregateFunction};
 use crate::aggregate::distinct::Distinct;
 pub(crate) use crate::aggregate::peak::Peak;
 use crate::aggregate::plain::Plain;
+pub(crate) use crate::aggregate::xxh64::xxh64;
 use crate::state::codec::{CodecError, Reader};
 use crate::state::{ColumnBuilder, Rows, View};
 

@@ -123,8 +123,8 @@ impl<T: Exact> State for ExactSum<T> {
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
-        self.sums = reader.all(groups)?;
-        self.seen = reader.all(groups)?;
+        reader.fill(&mut self.sums, groups)?;
+        reader.fill(&mut self.seen, groups)?;
         // The first batch asks for the exact bound.
         self.bound.take(u128::MAX);
         let valid = self.sums.iter().all(|sum| T::default().checked_sum(*sum).is_some());

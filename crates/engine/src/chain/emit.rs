@@ -18,7 +18,7 @@ pub(super) struct Emitter {
     /// None: values are the input's own bytes.
     encoder: Option<Encoder>,
     /// What makes the key by which rows go on to the next stage.
-    next: Option<KeyEncoder>,
+    pub(super) next: Option<KeyEncoder>,
     /// Which half of a join's rows these are, where the next stage joins two streams.
     half: Option<Half>,
     /// For each operator whose rows get a record key of their own, what makes it.

@@ -18,6 +18,7 @@ use crate::operators::group::GroupOperator;
 use crate::operators::join::{StreamJoinOperator, TableJoin};
 use crate::operators::map::Map;
 use crate::operators::previous::PreviousOperator;
+use crate::operators::window::Partials;
 use crate::operators::{Fallen, Keyed, Survivors, window};
 
 /// A plan ready to run.
@@ -70,6 +71,16 @@ impl Program {
         let step = |position: usize| compile_step(&plan, position, tables);
         let steps = (0..plan.operators.len()).map(step).collect::<Result<_, _>>()?;
         Ok(Self { steps, plan })
+    }
+
+    /// Reads the rows that come combined into a stage; None where they never do.
+    pub(super) fn partials(&self, stage: usize) -> Option<Partials> {
+        let cut = self.plan.repartitions.get(stage.checked_sub(1)?)?;
+        let (input, output) = (self.plan.fields_into(cut.before), self.plan.fields_out_of(cut.before));
+        match &self.steps[cut.before] {
+            Step::Window { spec, .. } => Partials::of(spec, input, output),
+            _ => None,
+        }
     }
 }
 

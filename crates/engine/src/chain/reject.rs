@@ -6,11 +6,14 @@ use millrace_plan::{OperatorKind, Plan};
 use crate::batch::Batch;
 use crate::chain::emit::made;
 use crate::effects::{Bytes, Effects, Reason, Rejected, Target};
+use crate::partial::Partial;
 
 /// Writes rejected rows.
 pub(super) struct Rejecter {
     /// For each operator the encoder of the rows that come into it, where a row is not its input record any more.
     encoders: Vec<Option<Encoder>>,
+    /// The encoder of the results of the stage's first operator, in whose shape combined rows are shown.
+    combined: Option<Encoder>,
     texts: Vec<String>,
 }
 
@@ -38,7 +41,12 @@ impl Rejecter {
             .iter()
             .map(|operator| expression_texts(&operator.kind))
             .collect();
-        Self { encoders, texts }
+        let combined = (stage > 0).then(|| Encoder::json(plan.fields_out_of(first)));
+        Self {
+            encoders,
+            combined,
+            texts,
+        }
     }
 
     /// Records that could not be decoded.
@@ -50,6 +58,7 @@ impl Rejecter {
             operator: None,
             reason: refused.refusal.into(),
             message: refused.message,
+            rows: 1,
         }));
     }
 
@@ -74,17 +83,59 @@ impl Rejecter {
             Some(encoder) => made(effects, |out| encoder.bind(&batch.columns).write(row, out)),
         };
         effects.rejected.push(Rejected {
-            target: if reason == Reason::Late {
-                Target::LateRecords
-            } else {
-                Target::DeadLetters
-            },
+            target: target(reason),
             input: batch.origin(row),
             row: bytes,
             operator: Some(operator as u16),
             reason,
             message: message.to_owned(),
+            rows: 1,
         });
+    }
+
+    /// A record that was to be a partial of the operator's window.
+    pub(super) fn unreadable(&self, operator: usize, place: u32, message: String, effects: &mut Effects) {
+        effects.rejected.push(Rejected {
+            target: Target::DeadLetters,
+            input: Some(place),
+            row: Bytes::Null,
+            operator: Some(operator as u16),
+            reason: Reason::Undecodable,
+            message,
+            rows: 1,
+        });
+    }
+
+    /// A partial that the operator could not take. `shown` is what can be said of its rows, in the shape of a result.
+    pub(super) fn partial(
+        &self,
+        operator: usize,
+        partial: &Partial<'_>,
+        shown: Option<&Batch>,
+        reason: Reason,
+        message: String,
+        effects: &mut Effects,
+    ) {
+        let row = match (&self.combined, shown) {
+            (Some(encoder), Some(shown)) => made(effects, |out| encoder.bind(&shown.columns).write(0, out)),
+            _ => Bytes::Null,
+        };
+        effects.rejected.push(Rejected {
+            target: target(reason),
+            input: Some(partial.place),
+            row,
+            operator: Some(operator as u16),
+            reason,
+            message,
+            rows: partial.rows as u64,
+        });
+    }
+}
+
+fn target(reason: Reason) -> Target {
+    match reason {
+        Reason::Late => Target::LateRecords,
+        _ => Target::DeadLetters,
     }
 }
 

@@ -62,14 +62,14 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Takes the notes out, which `merged` hears in their place between the rows.
-    pub(super) fn among(records: &[Record<'a>], merged: &mut Merged) -> Self {
+    /// Takes the notes out, which `merged` hears in their place between the rows. `first` is the place of the first record.
+    pub(super) fn among(records: &[Record<'a>], first: u32, merged: &mut Merged) -> Self {
         let mut rows = Self {
             records: Vec::with_capacity(records.len()),
             places: Vec::with_capacity(records.len()),
             watermarks: Vec::with_capacity(records.len()),
         };
-        for (place, record) in (0..).zip(records) {
+        for (place, record) in (first..).zip(records) {
             if Note::is_one(record.value)
                 && let Ok(note) = Note::decode(record.value.unwrap_or_default())
             {

@@ -23,6 +23,7 @@ use millrace_plan::TimeDomain;
 
 use crate::batch::Batch;
 use crate::expr::Failure;
+use crate::partial::Partial;
 
 /// A step that remembers something of each key.
 ///
@@ -40,6 +41,11 @@ pub(crate) trait Keyed: Send {
         now: Now,
         faults: &mut Vec<(usize, Fault)>,
     ) -> Option<Made>;
+    /// Takes partials in, as [`Self::step`] would take the rows that they were made of. Only aligned windows do
+    /// ([`Partials::of`](window::Partials::of)).
+    fn merge(&mut self, _partials: &[Partial<'_>], _now: Now, _faults: &mut Vec<(usize, Fault)>) -> Option<Made> {
+        unreachable!("partials are read for aligned windows alone")
+    }
     /// The input has ended: what still waits comes out.
     fn finish(&mut self) -> Option<Made> {
         None
@@ -120,6 +126,8 @@ pub(crate) enum Fault {
     Late,
     /// A value would leave its range; what exactly.
     Overflow(String),
+    /// The bytes of a partial are not one; what is wrong with them.
+    Unreadable(String),
 }
 
 /// How much a chain remembers.

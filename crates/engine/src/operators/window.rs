@@ -19,6 +19,8 @@
 
 mod blocks;
 
+mod combine;
+
 mod changes;
 
 mod grid;
@@ -26,6 +28,8 @@ mod grid;
 mod output;
 
 mod panes;
+
+mod partials;
 
 mod sessions;
 
@@ -35,9 +39,13 @@ mod times;
 
 mod tumbling;
 
-use millrace_plan::{Emit, Fields, Sliding, Tumbling, Window, WindowKind};
+use millrace_plan::{Emit, Fields, Sliding, TimeDomain, Tumbling, Window, WindowKind};
 
 use crate::operators::Keyed;
+pub(crate) use crate::operators::window::combine::Combiner;
+use crate::operators::window::grid::Grid;
+use crate::operators::window::panes::Span;
+pub(crate) use crate::operators::window::partials::Partials;
 use crate::operators::window::sessions::Sessions;
 use crate::operators::window::sliding::SlidingWindows;
 use crate::operators::window::tumbling::TumblingWindows;
@@ -59,6 +67,31 @@ pub(crate) fn operator(spec: &Window, input: &Fields, output: &Fields) -> Box<dy
         }
         (WindowKind::Sliding(sliding), _) => Box::new(SlidingWindows::new(sliding, spec, input, output)),
         (WindowKind::Session(session), _) => Box::new(Sessions::new(session, spec, input, output)),
+    }
+}
+
+/// The pieces of time that rows of a group can be put together in: windows, or the panes of those that overlap.
+#[derive(Clone, Copy, Debug)]
+enum Pieces {
+    Windows(Tumbling),
+    Panes(Grid),
+}
+
+impl Pieces {
+    /// None for windows that the rows themselves make, or the clock.
+    fn of(spec: &Window) -> Option<Self> {
+        match (spec.time, spec.kind) {
+            (TimeDomain::Processing, _) | (_, WindowKind::Session(_)) => None,
+            (TimeDomain::Event, WindowKind::Tumbling(tumbling)) => Some(Self::Windows(tumbling)),
+            (TimeDomain::Event, WindowKind::Sliding(sliding)) => Some(Self::Panes(Grid::new(sliding))),
+        }
+    }
+
+    fn at(&self, time: i64) -> Span {
+        match self {
+            Self::Windows(tumbling) => Span::of(*tumbling, time),
+            Self::Panes(grid) => grid.pane_span(time),
+        }
     }
 }
 

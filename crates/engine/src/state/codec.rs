@@ -115,6 +115,11 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// All that is left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
     /// One value.
     pub(crate) fn get<T: Fixed>(&mut self) -> Result<T, CodecError> {
         T::parse(self.raw(T::WIDTH)?)
@@ -124,6 +129,17 @@ impl<'a> Reader<'a> {
     pub(crate) fn all<T: Fixed>(&mut self, length: usize) -> Result<Vec<T>, CodecError> {
         let bytes = length.checked_mul(T::WIDTH).ok_or(CodecError::Truncated)?;
         self.raw(bytes)?.chunks_exact(T::WIDTH).map(T::parse).collect()
+    }
+
+    /// `length` values, in place of what `values` holds, in its memory.
+    pub(crate) fn fill<T: Fixed>(&mut self, values: &mut Vec<T>, length: usize) -> Result<(), CodecError> {
+        let bytes = length.checked_mul(T::WIDTH).ok_or(CodecError::Truncated)?;
+        let bytes = self.raw(bytes)?;
+        values.clear();
+        for value in bytes.chunks_exact(T::WIDTH) {
+            values.push(T::parse(value)?);
+        }
+        Ok(())
     }
 
     /// A length or count, whatever follows.

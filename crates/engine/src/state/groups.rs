@@ -5,7 +5,7 @@ use std::ops::Range;
 use arrow::array::{ArrayRef, RecordBatch};
 use millrace_plan::{Aggregate, AggregateFunction, FieldType, Fields, Ttl, Window};
 
-use crate::aggregate::{Accumulator, Argument, Peak};
+use crate::aggregate::{Accumulator, Argument, Peak, xxh64};
 use crate::batch::Batch;
 use crate::state::codec::{CodecError, Reader};
 use crate::state::expiring::Entries;
@@ -123,6 +123,11 @@ impl Layout {
             }
             _ => format!("with this record `{name}` would leave the range of {result}"),
         }
+    }
+
+    /// Stands for the shape where there is no room for it.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        xxh64(self.shape.join("\n").as_bytes())
     }
 
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
@@ -247,6 +252,40 @@ impl Groups {
             accumulator.merge(other, 0, &groups).is_some()
         };
         aggregates.position(overflows).map_or(Ok(()), Err)
+    }
+
+    /// Whether the only group of `one` can be folded in; if not, the aggregate that would overflow.
+    pub(crate) fn check_merge(&mut self, one: &mut Self, layout: &Layout) -> Result<(), usize> {
+        if self.is_mergeable(2) && one.is_mergeable(2) {
+            return Ok(());
+        }
+        let mut both = Self::new(layout);
+        if let Some(group) = self.same(one, 0) {
+            both.merge_group(self, group)?;
+        }
+        both.merge_group(one, 0)
+    }
+
+    /// Becomes a copy of one group of `other`.
+    pub(crate) fn become_copy(&mut self, other: &Self, group: usize) {
+        self.clear();
+        let copied = self.merge_group(other, group);
+        debug_assert_eq!(copied, Ok(()), "what fits once fits twice");
+    }
+
+    /// Writes the only group: its key, then the value of each aggregate.
+    pub(crate) fn put_only(&self, out: &mut Vec<u8>) {
+        self.keys.put(0, out);
+        self.accumulators.iter().for_each(|accumulator| accumulator.save(out));
+    }
+
+    /// Becomes the only group that [`Self::put_only`] wrote under the same layout. After an error it means nothing.
+    pub(crate) fn read_only(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
+        let mut reader = Reader::new(bytes);
+        self.keys.read_only(&mut reader)?;
+        let mut accumulators = self.accumulators.iter_mut();
+        accumulators.try_for_each(|accumulator| accumulator.load(&mut reader, 1))?;
+        reader.end()
     }
 
     /// Adds rows for which there is room.

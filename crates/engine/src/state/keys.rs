@@ -10,7 +10,7 @@ use millrace_plan::{FieldType, Fields};
 
 use crate::state::codec::{self, CodecError, Fixed, Reader};
 use crate::state::index::{Index, Key};
-use crate::state::{ColumnBuilder, Values, View};
+use crate::state::{ColumnBuilder, Item, Values, View};
 
 /// The keys of the groups, numbered by first arrival.
 pub(crate) struct Keys {
@@ -144,6 +144,35 @@ impl Keys {
         }
     }
 
+    /// Appends one key: 0 for NULL, or 1 and then the key as [`Self::save`] writes it.
+    pub(crate) fn put(&self, group: usize, out: &mut Vec<u8>) {
+        let key = self.index.get(group);
+        (key != Key::Null).put(out);
+        match key {
+            Key::Null => {}
+            Key::Whole(value) => value.put(out),
+            Key::Bytes(bytes) => codec::put_bytes(out, bytes),
+        }
+    }
+
+    /// Reads what [`Self::put`] wrote of keys of the same types: it becomes the only key.
+    pub(crate) fn read_only(&mut self, reader: &mut Reader<'_>) -> Result<(), CodecError> {
+        self.index.clear();
+        let key = match (reader.get::<bool>()?, self.form) {
+            (false, Form::Row) => return Err(CodecError::Invalid("there is no key of several fields that is NULL")),
+            (false, _) => Key::Null,
+            (true, Form::Whole) => Key::Whole(reader.get()?),
+            (true, Form::Text) => Key::Bytes(reader.text()?.as_bytes()),
+            (true, Form::Row) => {
+                let row = reader.bytes()?;
+                check(row, &self.types)?;
+                Key::Bytes(row)
+            }
+        };
+        self.index.intern(key);
+        Ok(())
+    }
+
     /// Forgets all keys, keeping the memory.
     pub(crate) fn clear(&mut self) {
         self.index.clear();
@@ -261,6 +290,17 @@ pub(crate) fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), Co
             ColumnBuilder::String(builder) => builder.append_value(reader.text()?),
             ColumnBuilder::Timestamp(builder) => builder.append_value(reader.get()?),
             ColumnBuilder::List(_) => unreachable!("the plan refuses lists as keys"),
+        }
+    }
+    reader.end()
+}
+
+/// Whether these are the bytes of an encoded row.
+fn check(row: &[u8], types: &[FieldType]) -> Result<(), CodecError> {
+    let mut reader = Reader::new(row);
+    for field_type in types {
+        if reader.get::<bool>()? {
+            Item::read(field_type, &mut reader)?;
         }
     }
     reader.end()

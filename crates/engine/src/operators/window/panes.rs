@@ -173,6 +173,19 @@ impl Panes {
         added
     }
 
+    /// Folds the only group of `one` into its window, which is opened where needed, and returns its group there; or,
+    /// having changed nothing, the aggregate that would overflow.
+    pub(super) fn merge(&mut self, one: &mut Groups, span: Span, layout: &Layout) -> Result<usize, usize> {
+        let at = self.open(span, layout);
+        let groups = &mut self.panes[at].groups;
+        let merged = groups.check_merge(one, layout).and_then(|()| {
+            let group = groups.adopt(one, 0);
+            groups.merge_group(one, 0).map(|()| group)
+        });
+        self.remove_if_empty(span, layout);
+        merged
+    }
+
     fn remove_if_empty(&mut self, span: Span, layout: &Layout) {
         if self.groups(span).is_empty() {
             self.remove(span, layout);

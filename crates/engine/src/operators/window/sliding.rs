@@ -19,6 +19,7 @@ use crate::operators::window::output::Output;
 use crate::operators::window::panes::{Panes, Span};
 use crate::operators::window::times::{self, Times};
 use crate::operators::{Fault, Keyed, Made, Now, StateSize};
+use crate::partial::Partial;
 use crate::state::codec::{CodecError, Fixed, Reader};
 use crate::state::{Groups, Inputs, Layout};
 use crate::watermark::Watermark;
@@ -34,6 +35,8 @@ pub(super) struct SlidingWindows {
     output: Fields,
     panes: Panes,
     blocks: Blocks,
+    /// The partial that was read last.
+    one: Groups,
     /// Kept for early results only.
     changes: Changes,
     /// Starts of the panes that use more than their share of some aggregate's range.
@@ -62,8 +65,10 @@ enum Deed {
 
 impl SlidingWindows {
     pub(super) fn new(sliding: Sliding, spec: &Window, input: &Fields, output: &Fields) -> Self {
+        let layout = Layout::new(Some(spec), &spec.keys, &spec.aggregates, input);
         Self {
-            layout: Layout::new(Some(spec), &spec.keys, &spec.aggregates, input),
+            one: Groups::new(&layout),
+            layout,
             grid: Grid::new(sliding),
             time: spec.time,
             emit: spec.emit,
@@ -134,6 +139,13 @@ impl SlidingWindows {
         self.blocks.forget(self.grid.pane_at(span.last), share);
         let added = self.panes.add_row(inputs, row, span, &self.layout);
         let group = added.expect("a row that fits into the windows of a pane fits into the pane");
+        self.added(span, group, watermark);
+        Some(group)
+    }
+
+    /// Notes that a group of a pane has changed.
+    fn added(&mut self, span: Span, group: usize, watermark: i64) {
+        let share = self.grid.panes_of_window();
         let mergeable = self
             .panes
             .find_mut(span.start)
@@ -144,7 +156,39 @@ impl SlidingWindows {
         if matches!(self.emit, Emit::Early { .. }) {
             self.changes.note(span, group, watermark);
         }
+    }
+
+    /// Folds the partial that was read last into its pane, unless an aggregate would overflow in a window that is still
+    /// open. Returns its group in the pane.
+    fn merge_one(&mut self, at: usize, span: Span, watermark: i64) -> Option<usize> {
+        if let Err(full) = self.one_fits(span) {
+            self.faults.push((at, Fault::Overflow(self.layout.overflow(full))));
+            return None;
+        }
+        self.blocks
+            .forget(self.grid.pane_at(span.last), self.grid.panes_of_window());
+        let merged = self.panes.merge(&mut self.one, span, &self.layout);
+        let group = merged.expect("a partial that fits into the windows of a pane fits into the pane");
+        self.added(span, group, watermark);
         Some(group)
+    }
+
+    /// Whether the partial that was read last can be folded into its pane and all its open windows still be merged.
+    fn one_fits(&mut self, span: Span) -> Result<(), usize> {
+        let half = 2 * self.grid.panes_of_window();
+        let open = self.panes.find_mut(span.start);
+        let has_room = open.is_none_or(|groups| groups.is_mergeable(half)) && self.one.is_mergeable(half);
+        if has_room && self.crowded.is_empty() {
+            return Ok(());
+        }
+        let mut pane = Groups::new(&self.layout);
+        if let Some(groups) = self.panes.find(span.start)
+            && let Some(group) = groups.same(&self.one, 0)
+        {
+            pane.merge_group(groups, group)?;
+        }
+        pane.merge_group(&self.one, 0)?;
+        self.windows_fit(&pane, span)
     }
 
     /// Whether a row can be added to its pane and all its open windows still be merged.
@@ -164,16 +208,21 @@ impl SlidingWindows {
             pane.merge_group(groups, group)?;
         }
         pane.add_row(inputs, row)?;
+        self.windows_fit(&pane, span)
+    }
+
+    /// Whether all open windows of a pane can be merged, if the one group of `pane` stood in it.
+    fn windows_fit(&mut self, pane: &Groups, span: Span) -> Result<(), usize> {
         let instead = Instead {
             pane: self.grid.pane_at(span.last),
-            groups: &pane,
+            groups: pane,
         };
         let mut total = Groups::new(&self.layout);
         let mut blocks = std::mem::take(&mut self.blocks);
         let mut windows = self.first_of(span, self.closed)..=*self.grid.windows(span).end();
         let fits = windows.try_for_each(|window| {
             let panes = self.grid.panes(window);
-            blocks.total_of(self.source(), panes, (&pane, 0), Some(instead), &mut total)
+            blocks.total_of(self.source(), panes, (pane, 0), Some(instead), &mut total)
         });
         self.blocks = blocks;
         fits
@@ -181,9 +230,12 @@ impl SlidingWindows {
 
     /// Adds a row and emits its group again: in all its open windows, or only in those that are over.
     fn update(&mut self, inputs: &Inputs<'_>, row: usize, span: Span, watermark: i64, out: &mut Output) {
-        let Some(group) = self.add_row(inputs, row, span, watermark) else {
-            return;
-        };
+        let added = self.add_row(inputs, row, span, watermark);
+        self.emit_again(added, span, out);
+    }
+
+    fn emit_again(&mut self, group: Option<usize>, span: Span, out: &mut Output) {
+        let Some(group) = group else { return };
         let newest = *self.grid.windows(span).end();
         for window in self.first_of(span, self.closed)..=newest {
             if self.emit == Emit::OnUpdate || self.grid.span(window).last <= self.watermark {
@@ -442,6 +494,38 @@ impl Keyed for SlidingWindows {
         self.add_waiting(&inputs, &times);
         self.advance(times.now, &mut out);
         self.faults.sort_by_key(|(row, _)| *row);
+        faults.append(&mut self.faults);
+        out.finish(&self.output, self.lateness).map(Made::Results)
+    }
+
+    fn merge(&mut self, partials: &[Partial<'_>], now: Now, faults: &mut Vec<(usize, Fault)>) -> Option<Made> {
+        let mut out = Output::default();
+        let (mut span, mut newest) = (Span::NOWHERE, i64::MIN);
+        for (at, partial) in partials.iter().enumerate() {
+            let seen = partial.watermark;
+            if seen > self.watermark || !span.holds(partial.time) {
+                self.advance(seen, &mut out);
+                span = self.grid.pane_span(partial.time);
+                newest = self.grid.span(*self.grid.windows(span).end()).last;
+                if newest > self.closed {
+                    self.due = self.due.min(self.due_of(span));
+                }
+            }
+            if newest <= self.closed {
+                self.faults.push((at, Fault::Late));
+                continue;
+            }
+            if let Err(error) = self.one.read_only(partial.group) {
+                self.faults.push((at, Fault::Unreadable(error.to_string())));
+                continue;
+            }
+            let over = self.has_over() && self.grid.span(self.first_of(span, self.closed)).last <= self.watermark;
+            let merged = self.merge_one(at, span, seen);
+            if over || self.emit == Emit::OnUpdate {
+                self.emit_again(merged, span, &mut out);
+            }
+        }
+        self.advance(now.watermark, &mut out);
         faults.append(&mut self.faults);
         out.finish(&self.output, self.lateness).map(Made::Results)
     }

@@ -104,6 +104,7 @@ impl Seen {
             match fault {
                 Fault::Late => self.late.push(positions[row]),
                 Fault::Overflow(_) => self.rejected.push(positions[row]),
+                Fault::Unreadable(_) => unreachable!("rows are no partials"),
             }
         }
     }

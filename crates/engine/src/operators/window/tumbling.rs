@@ -10,8 +10,9 @@ use crate::operators::window::output::Output;
 use crate::operators::window::panes::{Panes, Span};
 use crate::operators::window::times::{self, Times};
 use crate::operators::{Fault, Keyed, Made, Now, StateSize};
+use crate::partial::Partial;
 use crate::state::codec::{CodecError, Fixed, Reader};
-use crate::state::{Inputs, Layout};
+use crate::state::{Groups, Inputs, Layout};
 use crate::watermark::Watermark;
 
 /// The open windows of one partition.
@@ -23,6 +24,8 @@ pub(super) struct TumblingWindows {
     lateness: i64,
     output: Fields,
     panes: Panes,
+    /// The partial that was read last.
+    one: Groups,
     /// How far time has come: windows whose last instant is not above it have fired.
     watermark: i64,
     /// Windows whose last instant is not above it are closed for good, even if the lateness is raised later.
@@ -33,8 +36,10 @@ pub(super) struct TumblingWindows {
 
 impl TumblingWindows {
     pub(super) fn new(tumbling: Tumbling, spec: &Window, input: &Fields, output: &Fields) -> Self {
+        let layout = Layout::new(Some(spec), &spec.keys, &spec.aggregates, input);
         Self {
-            layout: Layout::new(Some(spec), &spec.keys, &spec.aggregates, input),
+            one: Groups::new(&layout),
+            layout,
             tumbling,
             time: spec.time,
             lateness: spec.allowed_lateness,
@@ -73,9 +78,21 @@ impl TumblingWindows {
         }
     }
 
+    /// Folds what was read last into its window. Returns its group.
+    fn merge_one(&mut self, at: usize, span: Span) -> Option<usize> {
+        let merged = self.panes.merge(&mut self.one, span, &self.layout);
+        let overflow = |full| self.faults.push((at, Fault::Overflow(self.layout.overflow(full))));
+        merged.map_err(overflow).ok()
+    }
+
     /// Adds a row to a window that has fired, and emits its group again.
     fn update(&mut self, inputs: &Inputs<'_>, row: usize, span: Span, out: &mut Output) {
-        if let Some(group) = self.add_row(inputs, row, span) {
+        let added = self.add_row(inputs, row, span);
+        self.emit_again(added, span, out);
+    }
+
+    fn emit_again(&self, group: Option<usize>, span: Span, out: &mut Output) {
+        if let Some(group) = group {
             let groups = self.panes.groups(span);
             out.append(&self.layout, groups, group..group + 1, span, false, self.watermark);
         }
@@ -159,6 +176,27 @@ impl Keyed for TumblingWindows {
         self.add_waiting(&inputs);
         self.advance(times.now, &mut out);
         self.faults.sort_by_key(|(row, _)| *row);
+        faults.append(&mut self.faults);
+        out.finish(&self.output, self.lateness).map(Made::Results)
+    }
+
+    fn merge(&mut self, partials: &[Partial<'_>], now: Now, faults: &mut Vec<(usize, Fault)>) -> Option<Made> {
+        let mut out = Output::default();
+        for (at, partial) in partials.iter().enumerate() {
+            let (span, seen) = (Span::of(self.tumbling, partial.time), partial.watermark);
+            if span.last <= self.closed.max(self.closed_at(seen)) {
+                self.faults.push((at, Fault::Late));
+            } else if let Err(error) = self.one.read_only(partial.group) {
+                self.faults.push((at, Fault::Unreadable(error.to_string())));
+            } else if span.last <= self.watermark.max(seen) {
+                self.advance(seen, &mut out);
+                let merged = self.merge_one(at, span);
+                self.emit_again(merged, span, &mut out);
+            } else {
+                self.merge_one(at, span);
+            }
+        }
+        self.advance(now.watermark, &mut out);
         faults.append(&mut self.faults);
         out.finish(&self.output, self.lateness).map(Made::Results)
     }

@@ -63,6 +63,7 @@ fn step(window: &mut TumblingWindows, spec: &Window, rows: &[(Row, i64, i64)], w
         match fault {
             Fault::Late => seen.late.push(row),
             Fault::Overflow(_) => seen.rejected.push(row),
+            Fault::Unreadable(_) => unreachable!("rows are no partials"),
         }
     }
     seen

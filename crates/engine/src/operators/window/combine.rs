@@ -1,0 +1,127 @@
+//! The rows of one batch put together before they change partitions: one partial for each group and piece of time. Knows
+//! nothing of other batches, so nothing of it is saved.
+//!
+//! Partials come in the order of their first rows, so groups arrive in their windows in the same order as their rows would.
+
+use arrow::array::ArrayRef;
+use millrace_plan::{Fields, Window};
+
+use crate::batch::Batch;
+use crate::operators::window::Pieces;
+use crate::operators::window::panes::{Panes, Span};
+use crate::partial::Head;
+use crate::state::{Groups, Layout};
+
+/// Of so many rows there must be at most [`FEW`] partials, or it does not pay to combine them.
+const MANY: usize = 10;
+const FEW: usize = 8;
+
+/// What combines the rows that a window behind the cut will take in.
+pub(crate) struct Combiner {
+    layout: Layout,
+    fingerprint: u64,
+    pieces: Pieces,
+    panes: Panes,
+    combined: Vec<Combined>,
+    /// For each group of a pane its place among the partials, kept for its memory.
+    places: Vec<u32>,
+    one: Groups,
+}
+
+/// One partial that is to be written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Combined {
+    /// Its first row, by position in the batch.
+    pub(crate) first: u32,
+    rows: u32,
+    span: Span,
+    group: u32,
+}
+
+impl Combiner {
+    /// None where the window does not take partials.
+    pub(crate) fn new(spec: &Window, input: &Fields) -> Option<Self> {
+        let layout = Layout::new(Some(spec), &spec.keys, &spec.aggregates, input);
+        Some(Self {
+            fingerprint: layout.fingerprint(),
+            pieces: Pieces::of(spec)?,
+            panes: Panes::default(),
+            combined: Vec::new(),
+            places: Vec::new(),
+            one: Groups::new(&layout),
+            layout,
+        })
+    }
+
+    /// Combines the rows of a batch; `arguments` are as for [`Keyed::step`](crate::operators::Keyed::step). False, and
+    /// nothing is there to be written: there are nearly as many partials as rows, or a sum could overflow.
+    pub(crate) fn combine(&mut self, batch: &Batch, arguments: &[Option<ArrayRef>]) -> bool {
+        self.clear();
+        let inputs = self.layout.inputs(batch, arguments);
+        let mut span = Span::NOWHERE;
+        for (row, time) in batch.times.iter().enumerate() {
+            if !span.holds(*time) {
+                span = self.pieces.at(*time);
+            }
+            self.panes.wait(span, row as u32, &self.layout);
+        }
+        if !self.panes.has_room(&inputs, 1) {
+            self.panes.take_waiting(&self.layout);
+            return false;
+        }
+        let (combined, places) = (&mut self.combined, &mut self.places);
+        self.panes.add_waiting(&inputs, |span, rows, groups| {
+            places.clear();
+            for (row, group) in rows.iter().zip(groups) {
+                match places.get(*group as usize) {
+                    Some(place) => combined[*place as usize].rows += 1,
+                    None => {
+                        // Groups are numbered by first arrival.
+                        places.push(combined.len() as u32);
+                        combined.push(Combined {
+                            first: *row,
+                            rows: 1,
+                            span,
+                            group: *group,
+                        });
+                    }
+                }
+            }
+        });
+        let pays = self.combined.len() * MANY <= batch.len() * FEW;
+        if pays {
+            self.combined.sort_unstable_by_key(|combined| combined.first);
+        } else {
+            self.clear();
+        }
+        pays
+    }
+
+    /// Number of partials.
+    pub(crate) fn len(&self) -> usize {
+        self.combined.len()
+    }
+
+    /// Appends the partial at this place to `out`, and says which it is. `times` are those of the batch.
+    pub(crate) fn write(&mut self, at: usize, times: &[i64], out: &mut Vec<u8>) -> Combined {
+        let combined = self.combined[at];
+        let head = Head {
+            fingerprint: self.fingerprint,
+            time: times[combined.first as usize],
+            rows: combined.rows as usize,
+        };
+        head.put(out);
+        self.one
+            .become_copy(self.panes.groups(combined.span), combined.group as usize);
+        self.one.put_only(out);
+        combined
+    }
+
+    /// Forgets the batch.
+    fn clear(&mut self) {
+        self.combined.clear();
+        while let Some(span) = self.panes.first() {
+            self.panes.remove(span, &self.layout);
+        }
+    }
+}
