@@ -162,7 +162,7 @@ struct Case {
 
 fn case(random: &mut Random) -> Case {
     let sources = 1 + random.below(3);
-    let (mut events, mut now) = (Vec::new(), 0);
+    let (mut events, mut now) = (Vec::new(), 100);
     for _ in 0..4 + random.below(12) {
         now += random.below(12) as i64;
         if random.below(3) == 0 {

@@ -54,9 +54,13 @@ impl Combiner {
     }
 
     /// Combines the rows of a batch; `arguments` are as for [`Keyed::step`](crate::operators::Keyed::step). False, and
-    /// nothing is there to be written: there are nearly as many partials as rows, or a sum could overflow.
+    /// nothing is there to be written: there are nearly as many partials as rows, or a sum could overflow, or a row is of a
+    /// time that no record can have, and is refused behind the cut.
     pub(crate) fn combine(&mut self, batch: &Batch, arguments: &[Option<ArrayRef>]) -> bool {
         self.clear();
+        if batch.times.iter().any(|time| *time < 0) {
+            return false;
+        }
         let inputs = self.layout.inputs(batch, arguments);
         let mut span = Span::NOWHERE;
         for (row, time) in batch.times.iter().enumerate() {
