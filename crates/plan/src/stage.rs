@@ -12,6 +12,10 @@ pub struct Repartition {
     pub before: usize,
     /// The internal topic.
     pub topic: Topic,
+    /// Which fields cross, by position among those that come out of the step before. Ascending.
+    pub carried: Vec<usize>,
+    /// The same fields: what comes into the operator.
+    pub fields: Fields,
 }
 
 impl Plan {

@@ -5,6 +5,14 @@ use crate::{Aggregate, Column, Expression, Fields, FlatMap, Operator, OperatorKi
 impl Plan {
     /// Fields that come into the operator at `position`.
     pub fn fields_into(&self, position: usize) -> &Fields {
+        match self.repartitions.iter().find(|cut| cut.before == position) {
+            Some(cut) => &cut.fields,
+            None => self.fields_before(position),
+        }
+    }
+
+    /// Fields that come out of what stands before the operator at `position`, whether or not they go on to it.
+    pub fn fields_before(&self, position: usize) -> &Fields {
         match position.checked_sub(1) {
             None => &self.input,
             Some(before) => &self.operators[before].output,

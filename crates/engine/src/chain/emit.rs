@@ -11,6 +11,8 @@ use crate::effects::{Bytes, Effects, Emit};
 pub(super) struct Emitter {
     /// None: values are the input's own bytes.
     encoder: Option<Encoder>,
+    /// Which columns go on to the next stage; None for all.
+    pub(super) carried: Option<Vec<usize>>,
     /// What makes the key by which rows go on to the next stage.
     pub(super) next: Option<KeyEncoder>,
     /// For each operator whose rows get a record key of their own, what makes it.
@@ -38,6 +40,7 @@ impl Emitter {
             let encoder = (!plan.passes_bytes_through()).then(|| Encoder::json(plan.output()));
             return Self {
                 encoder,
+                carried: None,
                 next: None,
                 keys,
             };
@@ -46,6 +49,7 @@ impl Emitter {
         let next = plan.operators[cut.before].kind.keys().unwrap_or_default();
         Self {
             encoder: Some(Encoder::json(fields)),
+            carried: (fields.len() < plan.fields_before(cut.before).len()).then(|| cut.carried.clone()),
             next: Some(KeyEncoder::new(fields, next)),
             keys,
         }

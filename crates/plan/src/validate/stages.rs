@@ -3,11 +3,12 @@
 use super::key::RecordKey;
 use super::problems::Problems;
 use super::topics::Taken;
-use crate::{Field, FieldType, ItemKind, Operator, Plan, Repartition, StateId, Topic, TopicName};
+use crate::{Field, FieldType, Fields, ItemKind, Operator, Plan, Repartition, StateId, Topic, TopicName};
 
 /// The cuts, each with its internal topic.
 pub(super) fn cut(
     key: RecordKey,
+    input: &[Field],
     operators: &[Operator],
     state_id: Option<&StateId>,
     taken: &mut Taken,
@@ -18,7 +19,13 @@ pub(super) fn cut(
     for (before, operator) in operators.iter().enumerate() {
         if operator.kind.keys().is_some_and(|keys| !key.covers(keys)) {
             let topic = internal_topic(state_id?, operator, before, taken, problems)?;
-            cuts.push(Repartition { before, topic });
+            let fields = before.checked_sub(1).map_or(input, |before| &operators[before].output);
+            cuts.push(Repartition {
+                before,
+                topic,
+                carried: (0..fields.len()).collect(),
+                fields: Fields::new(fields.to_vec()),
+            });
         }
         key = key.after(operator);
     }
