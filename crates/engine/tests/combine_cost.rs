@@ -186,7 +186,7 @@ fn rows_that_cross_combined_and_one_by_one() {
     let mut out = std::io::stdout();
     let line = "| destinations | rows cross | stage 1 | stage 2 | records | MB |";
     writeln!(out, "{line}\n|---|---|---|---|---|---|").unwrap();
-    for destinations in [100, 1_000, 2_000, 4_000, 10_000, 1_000_000] {
+    for destinations in [100, 1_000, 10_000] {
         let input = input(destinations);
         let mut results = Vec::new();
         for (how, late) in [
