@@ -145,6 +145,10 @@ impl Chain {
 
     /// The last step: rows become records, combined where that can be.
     fn emit(&mut self, program: &Program, flow: Flow, records: &[Record<'_>], effects: &mut Effects) {
+        let flow = match &self.emitter.carried {
+            Some(carried) => flow.project(carried),
+            None => flow,
+        };
         let Some(combine) = &mut self.combine else {
             return self.emitter.emit(&flow, records, effects);
         };

@@ -5,10 +5,11 @@
 //! | part | bytes |
 //! |---|---|
 //! | mark, version | `p`, 1; a row is a JSON object and begins with `{`, a note with `w` |
-//! | fingerprint | of the window's shape, 8: a partial is read by a window of the same shape only |
-//! | time | event time of the first row, 8: its piece of time is that of all rows |
+//! | fingerprint | of the window's shape, 4: a partial is read by a window of the same shape only |
 //! | rows | how many, a length |
 //! | group | its key and the state of each aggregate, as checkpoints hold them |
+//!
+//! Its record has the event time of the first row, whose piece of time is that of all rows.
 
 use crate::state::codec::{self, CodecError, Fixed, Reader};
 
@@ -20,8 +21,7 @@ const VERSION: u8 = 1;
 /// What stands in front of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    pub(crate) fingerprint: u64,
-    pub(crate) time: i64,
+    pub(crate) fingerprint: u32,
     pub(crate) rows: usize,
 }
 
@@ -32,9 +32,10 @@ pub(crate) struct Partial<'a> {
     pub(crate) place: u32,
     /// The watermark when it came.
     pub(crate) watermark: i64,
+    /// Event time of its first row.
     pub(crate) time: i64,
     pub(crate) rows: usize,
-    /// The group, as [`Groups::put_only`](crate::state::Groups::put_only) wrote it.
+    /// The group, as [`Groups::put`](crate::state::Groups::put) wrote it.
     pub(crate) group: &'a [u8],
 }
 
@@ -43,7 +44,6 @@ impl Head {
     pub(crate) fn put(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[MARK, VERSION]);
         self.fingerprint.put(out);
-        self.time.put(out);
         codec::put_length(out, self.rows);
     }
 
@@ -60,7 +60,6 @@ impl Head {
         }
         let head = Self {
             fingerprint: reader.get()?,
-            time: reader.get()?,
             rows: reader.length()?,
         };
         Ok((head, reader.rest()))
@@ -74,8 +73,7 @@ mod tests {
     #[test]
     fn a_head_survives_its_bytes_and_nothing_else_is_taken_for_one() {
         let head = Head {
-            fingerprint: u64::MAX - 1,
-            time: -5,
+            fingerprint: u32::MAX - 1,
             rows: 300,
         };
         let mut bytes = Vec::new();

@@ -162,21 +162,22 @@ struct Case {
 
 fn case(random: &mut Random) -> Case {
     let sources = 1 + random.below(3);
-    let (mut events, mut now) = (Vec::new(), 0);
+    let (mut events, mut now) = (Vec::new(), 100);
     for _ in 0..4 + random.below(12) {
         now += random.below(12) as i64;
         if random.below(3) == 0 {
             events.push(Event::Commit);
             continue;
         }
+        let disorder = [10, 80][random.below(2)];
         let row = |random: &mut Random| Row {
             k: random.below(4),
-            g: Some(random.below(5) as i64).filter(|g| *g < 4),
+            g: Some(random.below(3) as i64).filter(|g| *g < 2),
             v: Some(random.below(12) as i64 - 3).filter(|v| *v < 8),
             w: random.below(10) as i64,
-            ts: now - random.below(80) as i64,
+            ts: now - random.below(disorder) as i64,
         };
-        let rows = (0..random.below(14)).map(|_| row(random)).collect();
+        let rows = (0..random.below(30)).map(|_| row(random)).collect();
         events.push(Event::Step(random.below(sources), rows));
     }
     events.push(Event::Commit);

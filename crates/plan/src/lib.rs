@@ -94,11 +94,11 @@ impl Plan {
         self.operators.last().map_or(&self.input, |operator| &operator.output)
     }
 
-    /// Whether a result's value is the input's value, byte for byte: nothing but filters and the like.
+    /// Whether a result's value is the input's value, byte for byte: nothing but filters and the like, in one stage.
     pub fn passes_bytes_through(&self) -> bool {
-        self.operators
-            .iter()
-            .all(|operator| matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Deduplicate(_)))
+        let mut operators = self.operators.iter();
+        self.repartitions.is_empty()
+            && operators.all(|operator| matches!(operator.kind, OperatorKind::Filter(_) | OperatorKind::Deduplicate(_)))
     }
 
     /// Whether something must be remembered between records.

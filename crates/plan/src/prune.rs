@@ -4,7 +4,9 @@
 //! reads it: a record on which it fails is a bad record.
 
 use crate::walk::visit_expressions;
-use crate::{Column, Field, Fields, FlatMap, InputKey, Operator, OperatorKind, Plan, Projection, TimeOrigin};
+use crate::{
+    Column, Field, Fields, FlatMap, InputKey, Operator, OperatorKind, Plan, Projection, Repartition, TimeOrigin,
+};
 
 /// Which fields of one place are needed, by position.
 type Needed = Vec<bool>;
@@ -16,6 +18,9 @@ pub(crate) fn prune(mut plan: Plan) -> Plan {
     for position in (0..plan.operators.len()).rev() {
         before.push(needed.clone());
         needed = needed_by(&plan.operators[position].kind, plan.fields_before(position), &needed);
+        if let Some(cut) = plan.repartitions.iter_mut().find(|cut| cut.before == position) {
+            cut.carried.retain(|field| needed[*field]);
+        }
     }
     for position in plan.key.iter().flat_map(|key| &key.fields) {
         needed[*position] = true;
@@ -32,13 +37,27 @@ pub(crate) fn prune(mut plan: Plan) -> Plan {
     if let TimeOrigin::Field { position, .. } = &mut plan.event_time.origin {
         *position = moved.to(*position);
     }
-    for operator in &mut plan.operators {
+    for (position, operator) in plan.operators.iter_mut().enumerate() {
+        // All that comes to a join with another stream crosses; its fields there are its own.
+        let joins = matches!(operator.kind, OperatorKind::StreamJoin(_));
+        let mut cuts = plan.repartitions.iter_mut().filter(|_| !joins);
+        if let Some(cut) = cuts.find(|cut| cut.before == position) {
+            moved = move_cut(cut, &moved);
+        }
         let wanted = before.pop().expect("every operator was visited");
         let there = move_operator(operator, &moved, &wanted);
         operator.output = kept(&operator.output, &there);
         moved = Moved::new(&there);
     }
     plan
+}
+
+/// Moves what is carried over a cut, which is all that is left behind it.
+fn move_cut(cut: &mut Repartition, moved: &Moved) -> Moved {
+    let crosses: Needed = (0..cut.fields.len()).map(|field| cut.carried.contains(&field)).collect();
+    cut.fields = kept(&cut.fields, &crosses);
+    cut.carried = moved.all(&cut.carried);
+    Moved::new(&crosses)
 }
 
 /// What an operator needs of its input, if `wanted` of its output is needed.

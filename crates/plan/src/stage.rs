@@ -13,6 +13,10 @@ pub struct Repartition {
     pub before: usize,
     /// The internal topic.
     pub topic: Topic,
+    /// Which fields cross, by position among those that come out of the step before. Ascending.
+    pub carried: Vec<usize>,
+    /// What comes into the operator: the same fields, and for a join those of both streams.
+    pub fields: Fields,
 }
 
 impl Plan {

@@ -90,9 +90,10 @@ fn whole(manifest: &Manifest, others: &[Manifest], trail: &[&str]) -> Result<Pla
         &mut taken,
         &mut problems,
     );
-    let repartitions = operators
-        .as_deref()
-        .and_then(|operators| stages::cut(key.clone(), operators, state_id.as_ref(), &mut taken, &mut problems));
+    let repartitions = operators.as_deref().zip(input.as_ref()).and_then(|(operators, input)| {
+        let id = state_id.as_ref();
+        stages::cut(key.clone(), &input.fields, operators, id, &mut taken, &mut problems)
+    });
     let (checkpoint_interval, checkpoint_retain) = checkpoint(&declared, &mut problems);
     let droppable = problems.take("spec.onStateChange.drop", state::droppable(declared.droppable()));
     let workload = workload::check(&declared, declared.is_stateful(), &mut problems);

@@ -7,13 +7,13 @@ use crate::{
 impl Plan {
     /// Fields that come into the operator at `position`. What a join with another stream takes is made of both.
     pub fn fields_into(&self, position: usize) -> &Fields {
-        match &self.operators[position].kind {
-            OperatorKind::StreamJoin(streams) => &streams.input,
-            _ => self.fields_before(position),
+        match self.repartitions.iter().find(|cut| cut.before == position) {
+            Some(cut) => &cut.fields,
+            None => self.fields_before(position),
         }
     }
 
-    /// Fields of the rows in front of the operator at `position`.
+    /// Fields that come out of what stands before the operator at `position`, whether or not they go on to it.
     pub fn fields_before(&self, position: usize) -> &Fields {
         match position.checked_sub(1) {
             None => &self.input,

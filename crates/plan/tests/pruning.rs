@@ -194,3 +194,28 @@ fn a_deduplicate_needs_its_keys_and_a_previous_all_that_it_remembers() {
     assert_eq!((&previous.keys, &previous.fields), (&vec![3], &vec![0, 1]));
     assert!(matches!(&plan.operators[0].kind, OperatorKind::Deduplicate(it) if it.keys == [3, 2]));
 }
+
+#[test]
+fn what_only_the_first_stage_needs_does_not_cross() {
+    let plan = plan(
+        "  key: [a]
+  eventTime: {field: d}
+  operators:
+    - {name: some, filter: {where: b > 0}}
+    - {name: hourly, window: {tumbling: {size: 1h}, keys: [c], aggregates: [{name: m, function: max, expression: e}]}}
+",
+    );
+    assert_eq!(names(&plan.input), ["a", "b", "c", "d", "e"]);
+    let cut = &plan.repartitions[0];
+    assert_eq!((names(&cut.fields), &cut.carried), (vec!["c", "e"], &vec![2, 4]));
+    assert_eq!(names(&plan.input_of(1)), ["c", "e"]);
+    assert!(matches!(&plan.operators[1].kind, OperatorKind::Window(window) if window.keys == [0]));
+}
+
+#[test]
+fn rows_that_cross_to_a_deduplicate_come_out_whole() {
+    let plan = plan("  key: [a]\n  operators: [{name: once, deduplicate: {keys: [b], within: 1h}}]\n");
+    assert!(!plan.passes_bytes_through());
+    assert_eq!(names(plan.output()), names(&plan.repartitions[0].fields));
+    assert!(plan.output().len() > 5);
+}

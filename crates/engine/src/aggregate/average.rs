@@ -6,7 +6,7 @@ use crate::aggregate::Peak;
 use crate::aggregate::kernel::{Fold, State};
 use crate::aggregate::peak::{Bound, MERGEABLE, TAME};
 use crate::aggregate::sum::DECIMAL_MAX;
-use crate::state::codec::{self, CodecError, Reader};
+use crate::state::codec::{self, CodecError, Fixed, Reader};
 
 /// Sums and how many values they are made of.
 #[derive(Default)]
@@ -44,6 +44,12 @@ impl<T: codec::Fixed + Default + std::ops::AddAssign> Totals<T> {
     fn save(&self, out: &mut Vec<u8>) {
         codec::put_all(out, &self.sums);
         codec::put_all(out, &self.counts);
+    }
+
+    fn put(&self, group: usize, out: &mut Vec<u8>) -> bool {
+        self.sums[group].put(out);
+        self.counts[group].put(out);
+        true
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
@@ -100,6 +106,10 @@ impl State for WholeMean {
 
     fn save(&self, out: &mut Vec<u8>) {
         self.totals.save(out);
+    }
+
+    fn put(&self, group: usize, out: &mut Vec<u8>) -> bool {
+        self.totals.put(group, out)
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
@@ -277,6 +287,10 @@ impl State for DecimalMean {
 
     fn save(&self, out: &mut Vec<u8>) {
         self.totals.save(out);
+    }
+
+    fn put(&self, group: usize, out: &mut Vec<u8>) -> bool {
+        self.totals.put(group, out)
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {

@@ -3,7 +3,7 @@
 use arrow::array::Int64Builder;
 
 use crate::aggregate::kernel::{Fold, State};
-use crate::state::codec::{self, CodecError, Reader};
+use crate::state::codec::{self, CodecError, Fixed, Reader};
 
 /// Counts. They do not overflow: 2^63 records do not come.
 #[derive(Default)]
@@ -45,6 +45,11 @@ impl State for Count {
 
     fn save(&self, out: &mut Vec<u8>) {
         codec::put_all(out, &self.counts);
+    }
+
+    fn put(&self, group: usize, out: &mut Vec<u8>) -> bool {
+        self.counts[group].put(out);
+        true
     }
 
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {

@@ -80,6 +80,12 @@ where
         codec::put_all(out, &self.seen);
     }
 
+    fn put(&self, group: usize, out: &mut Vec<u8>) -> bool {
+        self.values[group].put(out);
+        self.seen[group].put(out);
+        true
+    }
+
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
         reader.fill(&mut self.values, groups)?;
         reader.fill(&mut self.seen, groups)?;

@@ -25,6 +25,10 @@ pub(super) trait State {
     fn bytes(&self) -> usize;
     fn save(&self, out: &mut Vec<u8>);
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError>;
+    /// Writes one group as `save` would if there were no other; false, and nothing is written, where that is not known.
+    fn put(&self, _group: usize, _out: &mut Vec<u8>) -> bool {
+        false
+    }
     /// See [`Accumulator::has_room`](super::Accumulator::has_room). As it is: cannot overflow at all.
     fn has_room(&mut self, _peak: Peak, _rows: usize, _panes: usize) -> bool {
         true

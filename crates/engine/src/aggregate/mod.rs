@@ -162,6 +162,19 @@ impl Accumulator {
         }
     }
 
+    /// Writes one group as `save` would if there were no other. `one` is an accumulator of the same aggregate, kept for its
+    /// memory.
+    pub(crate) fn put(&self, group: usize, one: &mut Self, out: &mut Vec<u8>) {
+        if self.distinct.is_none() && self.plain.put(group, out) {
+            return;
+        }
+        one.clear();
+        one.grow(1);
+        let full = one.merge(self, group, &[0]);
+        debug_assert_eq!(full, None, "what fits once fits twice");
+        one.save(out);
+    }
+
     /// Reads what `save` wrote for this many groups of the same aggregate, in place of what is here.
     pub(crate) fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
         self.plain.load(reader, groups)?;

@@ -263,6 +263,10 @@ impl Plain {
         with_state!(self, state => state.bytes())
     }
 
+    pub(super) fn put(&self, group: usize, out: &mut Vec<u8>) -> bool {
+        with_state!(self, state => state.put(group, out))
+    }
+
     pub(super) fn save(&self, out: &mut Vec<u8>) {
         with_state!(self, state => state.save(out));
     }

@@ -122,6 +122,12 @@ impl<T: Exact> State for ExactSum<T> {
         codec::put_all(out, &self.seen);
     }
 
+    fn put(&self, group: usize, out: &mut Vec<u8>) -> bool {
+        self.sums[group].put(out);
+        self.seen[group].put(out);
+        true
+    }
+
     fn load(&mut self, reader: &mut Reader<'_>, groups: usize) -> Result<(), CodecError> {
         reader.fill(&mut self.sums, groups)?;
         reader.fill(&mut self.seen, groups)?;

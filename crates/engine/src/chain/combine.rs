@@ -60,7 +60,7 @@ impl Combine {
             let mut first = 0;
             let start = effects.made.len();
             let value = made(effects, |out| {
-                first = self.combiner.write(at, &flow.batch.times, out).first as usize;
+                first = self.combiner.write(at, out);
             });
             if effects.made.len() - start > LONGEST {
                 effects.emits.truncate(before.0);

@@ -17,6 +17,8 @@ use crate::effects::{Bytes, Effects, Emit};
 pub(super) struct Emitter {
     /// None: values are the input's own bytes.
     encoder: Option<Encoder>,
+    /// Which columns go on to the next stage; None for all.
+    pub(super) carried: Option<Vec<usize>>,
     /// What makes the key by which rows go on to the next stage.
     pub(super) next: Option<KeyEncoder>,
     /// Which half of a join's rows these are, where the next stage joins two streams.
@@ -47,27 +49,29 @@ impl Emitter {
             let encoder = (!plan.passes_bytes_through()).then(|| Encoder::json(plan.output()));
             return Self {
                 encoder,
+                carried: None,
                 next: None,
                 half: None,
                 keys,
             };
         };
+        if let OperatorKind::StreamJoin(streams) = &plan.operators[cut.before].kind {
+            let half = Half::new(streams, plan.stream_of(stage).is_some());
+            return Self {
+                encoder: Some(Encoder::json(half.fields())),
+                carried: None,
+                next: Some(half.key(streams)),
+                half: Some(half),
+                keys,
+            };
+        }
         let fields = plan.fields_into(cut.before);
-        let kind = &plan.operators[cut.before].kind;
-        let (encoder, next, half) = match kind {
-            OperatorKind::StreamJoin(streams) => {
-                let half = Half::new(streams, plan.stream_of(stage).is_some());
-                (Encoder::json(half.fields()), half.key(streams), Some(half))
-            }
-            _ => {
-                let key = KeyEncoder::new(fields, kind.keys().unwrap_or_default());
-                (Encoder::json(fields), key, None)
-            }
-        };
+        let next = plan.operators[cut.before].kind.keys().unwrap_or_default();
         Self {
-            encoder: Some(encoder),
-            next: Some(next),
-            half,
+            encoder: Some(Encoder::json(fields)),
+            carried: (fields.len() < plan.fields_before(cut.before).len()).then(|| cut.carried.clone()),
+            next: Some(KeyEncoder::new(fields, next)),
+            half: None,
             keys,
         }
     }

@@ -62,6 +62,13 @@ impl Flow {
         }
     }
 
+    /// The same rows with these columns.
+    pub(super) fn project(mut self, columns: &[usize]) -> Self {
+        let projected = self.batch.columns.project(columns);
+        self.batch.columns = projected.expect("the plan says which of the columns there are go on");
+        self
+    }
+
     /// The rows for which `mask` is true.
     pub(super) fn filter(&self, mask: &BooleanArray) -> Self {
         let keys = self.keys.as_ref().map(|keys| keep(keys, mask));

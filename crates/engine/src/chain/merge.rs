@@ -85,14 +85,13 @@ impl Chain {
             return partials;
         };
         for (place, record) in run.clone().zip(&records[run]) {
-            let value = record.value.unwrap_or_default();
             if Note::is_one(record.value)
-                && let Ok(note) = Note::decode(value)
+                && let Ok(note) = Note::decode(record.value.unwrap_or_default())
             {
                 merged.hear(note);
                 continue;
             }
-            match reader.read(value, place as u32, merged.current()) {
+            match reader.read(record, place as u32, merged.current()) {
                 Ok(partial) => partials.push(partial),
                 Err(why) => self.rejecter.unreadable(position, place as u32, why, effects),
             }

@@ -41,7 +41,7 @@ impl Rejecter {
             .iter()
             .map(|operator| expression_texts(&operator.kind))
             .collect();
-        let combined = (stage > 0).then(|| Encoder::json(plan.fields_out_of(first)));
+        let combined = plan.is_told(stage).then(|| Encoder::json(plan.fields_out_of(first)));
         Self {
             encoders,
             combined,

@@ -126,8 +126,8 @@ impl Layout {
     }
 
     /// Stands for the shape where there is no room for it.
-    pub(crate) fn fingerprint(&self) -> u64 {
-        xxh64(self.shape.join("\n").as_bytes())
+    pub(crate) fn fingerprint(&self) -> u32 {
+        xxh64(self.shape.join("\n").as_bytes()) as u32
     }
 
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
@@ -266,20 +266,15 @@ impl Groups {
         both.merge_group(one, 0)
     }
 
-    /// Becomes a copy of one group of `other`.
-    pub(crate) fn become_copy(&mut self, other: &Self, group: usize) {
-        self.clear();
-        let copied = self.merge_group(other, group);
-        debug_assert_eq!(copied, Ok(()), "what fits once fits twice");
+    /// Writes one group: its key, then the value of each aggregate. `one` is kept for its memory.
+    pub(crate) fn put(&self, group: usize, one: &mut Self, out: &mut Vec<u8>) {
+        self.keys.put(group, out);
+        for (accumulator, one) in self.accumulators.iter().zip(&mut one.accumulators) {
+            accumulator.put(group, one, out);
+        }
     }
 
-    /// Writes the only group: its key, then the value of each aggregate.
-    pub(crate) fn put_only(&self, out: &mut Vec<u8>) {
-        self.keys.put(0, out);
-        self.accumulators.iter().for_each(|accumulator| accumulator.save(out));
-    }
-
-    /// Becomes the only group that [`Self::put_only`] wrote under the same layout. After an error it means nothing.
+    /// Becomes the only group that [`Self::put`] wrote under the same layout. After an error it means nothing.
     pub(crate) fn read_only(&mut self, bytes: &[u8]) -> Result<(), CodecError> {
         let mut reader = Reader::new(bytes);
         self.keys.read_only(&mut reader)?;

@@ -4,11 +4,12 @@
 use super::key::RecordKey;
 use super::problems::Problems;
 use super::topics::Taken;
-use crate::{Field, FieldType, ItemKind, Operator, OperatorKind, Plan, Repartition, StateId, Topic, TopicName};
+use crate::{Field, FieldType, Fields, ItemKind, Operator, OperatorKind, Plan, Repartition, StateId, Topic, TopicName};
 
 /// The cuts, each with its internal topic.
 pub(super) fn cut(
     key: RecordKey,
+    input: &[Field],
     operators: &[Operator],
     state_id: Option<&StateId>,
     taken: &mut Taken,
@@ -17,11 +18,23 @@ pub(super) fn cut(
     let mut key = key;
     let mut cuts = Vec::new();
     for (before, operator) in operators.iter().enumerate() {
-        // A join with another stream has its input from there, whatever the key.
-        let joins = matches!(operator.kind, OperatorKind::StreamJoin(_));
-        if joins || operator.kind.keys().is_some_and(|keys| !key.covers(keys)) {
+        let arriving = before.checked_sub(1).map_or(input, |before| &operators[before].output);
+        let fields = match &operator.kind {
+            // It has its input from there, whatever the key.
+            OperatorKind::StreamJoin(streams) => Some(streams.input.clone()),
+            kind => {
+                let leaves = kind.keys().is_some_and(|keys| !key.covers(keys));
+                leaves.then(|| Fields::new(arriving.to_vec()))
+            }
+        };
+        if let Some(fields) = fields {
             let topic = internal_topic(state_id?, operator, before, taken, problems)?;
-            cuts.push(Repartition { before, topic });
+            cuts.push(Repartition {
+                before,
+                topic,
+                carried: (0..arriving.len()).collect(),
+                fields,
+            });
         }
         key = key.after(operator);
     }

@@ -12,27 +12,35 @@ use crate::operators::window::panes::{Panes, Span};
 use crate::partial::Head;
 use crate::state::{Groups, Layout};
 
-/// Of so many rows there must be at most [`FEW`] partials, or it does not pay to combine them.
-const MANY: usize = 10;
-const FEW: usize = 8;
+/// So many rows a partial must stand for, on average, or it does not pay: a partial takes more bytes than a row, and more
+/// work.
+const PAYS: usize = 3;
+
+/// After a batch that did not pay so many are left alone, at most, and each time twice as many.
+const PAUSE: u32 = 16;
 
 /// What combines the rows that a window behind the cut will take in.
 pub(crate) struct Combiner {
     layout: Layout,
-    fingerprint: u64,
+    fingerprint: u32,
     pieces: Pieces,
     panes: Panes,
     combined: Vec<Combined>,
     /// For each group of a pane its place among the partials, kept for its memory.
     places: Vec<u32>,
+    /// Kept for its memory.
     one: Groups,
+    /// Batches to leave alone, and how many it will be after the next one that does not pay. Nothing but the form in which
+    /// rows cross depends on it, so a restored chain may begin anew.
+    pause: u32,
+    next_pause: u32,
 }
 
 /// One partial that is to be written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Combined {
+struct Combined {
     /// Its first row, by position in the batch.
-    pub(crate) first: u32,
+    first: u32,
     rows: u32,
     span: Span,
     group: u32,
@@ -50,13 +58,23 @@ impl Combiner {
             places: Vec::new(),
             one: Groups::new(&layout),
             layout,
+            pause: 0,
+            next_pause: 1,
         })
     }
 
     /// Combines the rows of a batch; `arguments` are as for [`Keyed::step`](crate::operators::Keyed::step). False, and
-    /// nothing is there to be written: there are nearly as many partials as rows, or a sum could overflow.
+    /// nothing is there to be written: there are nearly as many partials as rows, or a sum could overflow, or a row is of a
+    /// time that no record can have, and is refused behind the cut.
     pub(crate) fn combine(&mut self, batch: &Batch, arguments: &[Option<ArrayRef>]) -> bool {
         self.clear();
+        if self.pause > 0 {
+            self.pause -= 1;
+            return false;
+        }
+        if batch.times.iter().any(|time| *time < 0) {
+            return false;
+        }
         let inputs = self.layout.inputs(batch, arguments);
         let mut span = Span::NOWHERE;
         for (row, time) in batch.times.iter().enumerate() {
@@ -88,11 +106,14 @@ impl Combiner {
                 }
             }
         });
-        let pays = self.combined.len() * MANY <= batch.len() * FEW;
+        let pays = self.combined.len() * PAYS <= batch.len();
         if pays {
             self.combined.sort_unstable_by_key(|combined| combined.first);
+            self.next_pause = 1;
         } else {
             self.clear();
+            self.pause = self.next_pause;
+            self.next_pause = (2 * self.next_pause).min(PAUSE);
         }
         pays
     }
@@ -102,19 +123,17 @@ impl Combiner {
         self.combined.len()
     }
 
-    /// Appends the partial at this place to `out`, and says which it is. `times` are those of the batch.
-    pub(crate) fn write(&mut self, at: usize, times: &[i64], out: &mut Vec<u8>) -> Combined {
+    /// Appends the partial at this place to `out`, and returns its first row by position in the batch.
+    pub(crate) fn write(&mut self, at: usize, out: &mut Vec<u8>) -> usize {
         let combined = self.combined[at];
         let head = Head {
             fingerprint: self.fingerprint,
-            time: times[combined.first as usize],
             rows: combined.rows as usize,
         };
         head.put(out);
-        self.one
-            .become_copy(self.panes.groups(combined.span), combined.group as usize);
-        self.one.put_only(out);
-        combined
+        let groups = self.panes.groups(combined.span);
+        groups.put(combined.group as usize, &mut self.one, out);
+        combined.first as usize
     }
 
     /// Forgets the batch.

@@ -1,5 +1,6 @@
 //! Reading partials, before the windows take them in.
 
+use millrace_format::Record;
 use millrace_plan::{Fields, Window};
 
 use crate::batch::Batch;
@@ -11,7 +12,7 @@ use crate::state::{Groups, Layout};
 /// What the partials of a window look like.
 pub(crate) struct Partials {
     layout: Layout,
-    fingerprint: u64,
+    fingerprint: u32,
     pieces: Pieces,
     output: Fields,
 }
@@ -28,16 +29,16 @@ impl Partials {
         })
     }
 
-    /// The partial that is the value of the record at `place`; or why it is none of this window.
-    pub(crate) fn read<'a>(&self, value: &'a [u8], place: u32, watermark: i64) -> Result<Partial<'a>, String> {
-        let (head, group) = Head::read(value).map_err(|error| error.to_string())?;
+    /// The partial that is the record at `place`; or why it is none of this window.
+    pub(crate) fn read<'a>(&self, record: &Record<'a>, place: u32, watermark: i64) -> Result<Partial<'a>, String> {
+        let (head, group) = Head::read(record.value.unwrap_or_default()).map_err(|error| error.to_string())?;
         if head.fingerprint != self.fingerprint {
             return Err("it was combined for a window of another shape".to_owned());
         }
         Ok(Partial {
             place,
             watermark,
-            time: head.time,
+            time: record.timestamp,
             rows: head.rows,
             group,
         })
