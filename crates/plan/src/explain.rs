@@ -172,7 +172,7 @@ fn steps(plan: &Plan, text: &mut String) {
     }
     for (position, operator) in plan.operators.iter().enumerate() {
         let heading = if position == 0 { "Steps" } else { "" };
-        let content = steps::describe(operator, plan.fields_before(position));
+        let content = steps::describe(operator, plan.fields_into(position));
         line(text, heading, &format!("{}. {} {content}", position + 1, operator.name));
     }
     stages(plan, text);
