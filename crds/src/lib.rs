@@ -43,7 +43,7 @@ pub use checkpoint::{AccessMode, CheckpointSpec, Delivery, OnStateChange, Reclai
 pub use event_time::{EventTimeSpec, TimeUnit};
 pub use join::{
     ConfigMapTableSpec, FileTableSpec, JoinFieldSpec, JoinOnSpec, JoinSpec, JoinType, TableAsOf, TableFieldSpec,
-    TableFormat, TableSchemaSpec, TableSpec,
+    TableFormat, TableSchemaSpec, TableSpec, TopicTableSpec,
 };
 pub use keyed_state::{DeduplicateSpec, Keep, PreviousFieldSpec, PreviousSpec, TimeDomain, TtlSpec};
 pub use operators::{

@@ -132,6 +132,18 @@ pub trait Consumer {
     fn close(&mut self);
 }
 
+/// Reads whole topics without a group, for as long as it lives. Only committed records; a partition that is added to a topic
+/// later is not read.
+pub trait Follower {
+    /// Records of one partition; the topic is the position in what [`Connector::open_follower`] was given.
+    type Records: Records;
+
+    /// The next records, waiting at most `timeout` for them.
+    fn poll(&mut self, timeout: Duration) -> Result<Option<Self::Records>, Error>;
+    /// Whether all that stood in the topics when they were opened was handed out.
+    fn is_at_the_end(&self) -> bool;
+}
+
 /// One header to write.
 pub type Header<'a> = (&'a str, Option<&'a [u8]>);
 
@@ -165,12 +177,16 @@ pub trait Connector {
     type Consumer: Consumer<Membership = Self::Membership>;
     /// Writes.
     type Producer: Producer<Membership = Self::Membership>;
+    /// Reads tables.
+    type Follower: Follower;
 
     /// How many partitions each topic that is read has, in order.
     fn partitions(&self) -> Result<Vec<u32>, Error>;
     /// Deletes the records before these offsets, which nobody needs any more. Not at once, and not necessarily: what cannot
     /// be deleted stays.
     fn delete_before(&self, offsets: &[(Partition, i64)]);
+    /// Reads these topics from their oldest record on.
+    fn open_follower(&self, topics: &[TopicName]) -> Result<Self::Follower, Error>;
     /// Joins the group.
     fn open_consumer(&self) -> Result<Self::Consumer, Error>;
     /// Takes over `transactional_id`: an older producer of that name is fenced, and its transaction is ended one way or

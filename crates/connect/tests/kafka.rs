@@ -7,6 +7,8 @@
     reason = "helpers of tests are tests"
 )]
 
+#[path = "kafka/follow.rs"]
+mod follow;
 #[path = "kafka/inspect.rs"]
 mod inspect;
 

@@ -1,6 +1,6 @@
 //! Joins, checked and typed.
 
-use crate::Fields;
+use crate::{Fields, TopicName};
 
 /// Fields of a table for every row. Output: the input's fields, then those of `fields`.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Join {
     pub fields: Vec<usize>,
 }
 
-/// Rows that are read whole before the first record.
+/// Rows that are read whole before the first record; those of a topic change afterwards.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// For messages.
@@ -44,6 +44,8 @@ pub enum TableOrigin {
         /// Key within it.
         key: String,
     },
+    /// A topic of the source's cluster; each record is a row in JSON, or deletes one. Its key is that of the table.
+    Topic(TopicName),
 }
 
 /// How rows are written.
@@ -153,6 +155,7 @@ impl std::fmt::Display for TableOrigin {
         match self {
             Self::File(path) => write!(f, "file {path}"),
             Self::ConfigMap { name, key } => write!(f, "ConfigMap `{name}`, key `{key}`"),
+            Self::Topic(name) => write!(f, "topic {name}"),
         }
     }
 }

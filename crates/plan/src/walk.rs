@@ -1,6 +1,9 @@
 //! Ways to look at a plan from outside: the fields between operators, and all expressions of one.
 
-use crate::{Aggregate, Column, Expression, Fields, FlatMap, Operator, OperatorKind, Plan, Projection, Table};
+use crate::{
+    Aggregate, Column, Expression, Fields, FlatMap, Operator, OperatorKind, Plan, Projection, Table, TableOrigin,
+    TopicName,
+};
 
 impl Plan {
     /// Fields that come into the operator at `position`.
@@ -20,6 +23,14 @@ impl Plan {
             }
         }
         self.operators.iter().enumerate().filter_map(table)
+    }
+
+    /// The topics that are tables, with the positions of the joins that they are for.
+    pub fn table_topics(&self) -> impl Iterator<Item = (usize, &TopicName)> {
+        self.tables().filter_map(|(position, table)| match &table.origin {
+            TableOrigin::Topic(name) => Some((position, name)),
+            TableOrigin::File(_) | TableOrigin::ConfigMap { .. } => None,
+        })
     }
 
     /// Fields that come out of the operator at `position`.

@@ -659,6 +659,14 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Up to `max` messages that are there.
+    pub(super) fn take(&self, max: usize) -> Fetched {
+        let client = &self.queue.client;
+        let mut fetched = Fetched::empty(client);
+        client.fetch(&self.queue, Duration::ZERO, max, &mut fetched);
+        fetched
+    }
+
     /// Waits for the next message.
     pub(super) fn next(&self, timeout: Duration) -> Fetched {
         let client = &self.queue.client;

@@ -201,7 +201,7 @@ fn answering(failure: Failure) -> Error {
 }
 
 /// Whether an answer may be different in a moment.
-fn is_passing(code: Code) -> bool {
+pub(super) fn is_passing(code: Code) -> bool {
     matches!(
         code,
         Code::UnstableOffsetCommit

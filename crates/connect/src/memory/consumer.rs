@@ -304,9 +304,9 @@ impl Drop for MemoryConsumer {
 /// Records of one partition.
 #[derive(Debug)]
 pub struct MemoryRecords {
-    partition: Partition,
-    records: Vec<Arc<StoredRecord>>,
-    next_offset: i64,
+    pub(super) partition: Partition,
+    pub(super) records: Vec<Arc<StoredRecord>>,
+    pub(super) next_offset: i64,
 }
 
 impl Records for MemoryRecords {
