@@ -430,7 +430,7 @@ EXAMPLES = {
     "11-sessions": sessions,
     "12-windows-of-windows": windows_of_windows,
     "10-keyed-state": keyed_state,
-    "13-table-topic": table_topic,
+    "14-table-topic": table_topic,
 }
 
 

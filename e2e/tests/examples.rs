@@ -114,10 +114,10 @@ fn join_with_tables() {
 
 #[test]
 fn join_with_a_table_that_is_a_topic() {
-    let rows = examples().join("13-table-topic/airlines.jsonl");
+    let rows = examples().join("14-table-topic/airlines.jsonl");
     let table = format!("airlines={}", rows.display());
-    let run = run_with(&["13-table-topic/pipeline.yaml"], &["--table", &table]);
-    assert_eq!(run.output, expected("13-table-topic/expected.jsonl"));
+    let run = run_with(&["14-table-topic/pipeline.yaml"], &["--table", &table]);
+    assert_eq!(run.output, expected("14-table-topic/expected.jsonl"));
     assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
 }
 

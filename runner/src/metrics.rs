@@ -55,6 +55,8 @@ pub struct Metrics {
     pub state_bytes: Gauge,
     /// Partitions assigned.
     pub partitions: Gauge,
+    /// Those of them that are not fetched for now.
+    pub paused: Gauge,
     lag: IntGaugeVec,
     watermark_delay: GaugeVec,
     held_back_by: IntGaugeVec,
@@ -137,6 +139,10 @@ impl Metrics {
             partitions: new.gauge(
                 "stream_assigned_partitions",
                 "Source partitions assigned to this runner.",
+            )?,
+            paused: new.gauge(
+                "stream_paused_partitions",
+                "Partitions that are not fetched for now because they are too far ahead of others.",
             )?,
             lag: new.partition_gauge(
                 "stream_lag_records",

@@ -2,6 +2,7 @@
 //!
 //! One thread calls [`Worker::turn`] again and again. All partitions of the runner share one open transaction.
 
+mod alignment;
 mod bookkeeping;
 mod notes;
 mod tables;
@@ -165,6 +166,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             Event::Records(records) => self.process(&records).map(|()| true)?,
         };
         self.tick()?;
+        let found = self.align()? || found;
         let now = Instant::now();
         if now >= self.next_commit {
             self.commit()?;
@@ -372,7 +374,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         let partitions: Vec<Partition> = self.tasks.keys().copied().collect();
         for partition in partitions {
             if let Some(task) = self.tasks.get_mut(&partition)
-                && (blind || self.consumer.lag(partition, task.position) != Some(0))
+                && (blind || task.paused || self.consumer.lag(partition, task.position) != Some(0))
             {
                 // Records that wait, or may wait, must not find their windows closed.
                 task.chain.stir();

@@ -118,6 +118,11 @@ pub trait Consumer {
     /// Starts, or starts again, to deliver each partition from an offset. Nothing that was fetched before this call is
     /// delivered after it. Partitions that were revoked and not yet released are left alone.
     fn resume_at(&mut self, offsets: &[(Partition, i64)]) -> Result<(), Error>;
+    /// Delivers no more of these partitions, which are ours, but for what was fetched already. They stay ours. A partition
+    /// that is started with `resume_at` is delivered, whatever was said before.
+    fn pause(&mut self, partitions: &[Partition]) -> Result<(), Error>;
+    /// Delivers these partitions again from where they stopped.
+    fn unpause(&mut self, partitions: &[Partition]) -> Result<(), Error>;
     /// Gives up partitions that were revoked.
     fn release(&mut self, partitions: &[Partition]) -> Result<(), Error>;
     /// Proof of membership as of the latest assignment or revocation.

@@ -11,6 +11,8 @@
 mod follow;
 #[path = "kafka/inspect.rs"]
 mod inspect;
+#[path = "kafka/pause.rs"]
+mod pause;
 
 use millrace_connect::kafka::{KafkaConnector, KafkaConsumer, KafkaProducer, KafkaRecords, Settings};
 use millrace_connect::{

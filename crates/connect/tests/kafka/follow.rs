@@ -1,7 +1,7 @@
 //! Whole topics read without a group.
 
 use millrace_connect::kafka::{KafkaFollower, KafkaRecords, Settings};
-use millrace_connect::{Connector, Delivered, Follower, Producer, Records};
+use millrace_connect::{Connector, Follower, Producer, Records};
 use std::time::{Duration, Instant};
 
 use crate::{Job, LIMIT};
@@ -24,12 +24,7 @@ fn read(follower: &mut KafkaFollower, enough: impl Fn(&KafkaFollower, &[String])
 }
 
 fn send(producer: &mut impl Producer, value: &str) {
-    let record = Delivered {
-        value: Some(value.as_bytes()),
-        timestamp: 1,
-        ..Delivered::default()
-    };
-    producer.send(0, 0, record).unwrap();
+    producer.send(0, 0, crate::value(value)).unwrap();
 }
 
 #[test]

@@ -137,13 +137,14 @@ fn unknown(input: u32) -> Refused {
 
 impl KeyForm {
     fn object<'a>(&self, key: &'a [u8]) -> Cow<'a, [u8]> {
-        let (name, write): (_, fn(&[u8], &mut Vec<u8>)) = match self {
-            Self::Object => return Cow::Borrowed(key),
-            Self::Text(name) => (name, write_text),
-            Self::Value(name) => (name, |value, out| out.extend_from_slice(value)),
+        let (Self::Text(name) | Self::Value(name)) = self else {
+            return Cow::Borrowed(key);
         };
         let mut object = format!("{{\"{name}\":").into_bytes();
-        write(key, &mut object);
+        match self {
+            Self::Text(_) => write_text(key, &mut object),
+            Self::Value(_) | Self::Object => object.extend_from_slice(key),
+        }
         object.push(b'}');
         Cow::Owned(object)
     }
