@@ -61,7 +61,7 @@ fn a_paused_partition_that_is_started_again_or_comes_back_is_delivered() {
     (0..2).for_each(|partition| job.feed(partition, ["record".to_owned()]));
     let both = [input(0), input(1)];
     let mut first = running(&job.connector);
-    let mut read = |consumer: &mut KafkaConsumer, many: usize| {
+    let read = |consumer: &mut KafkaConsumer, many: usize| {
         let mut seen = 0;
         until(consumer, "records", |_, event| {
             if let Event::Records(records) = event {

@@ -23,9 +23,9 @@ pub(crate) struct TableJoin {
 }
 
 enum Rows {
-    Fixed(FixedRows),
+    Fixed(Box<FixedRows>),
     /// The program is shared by threads; of those that run chains there is one.
-    Live(RwLock<LiveTable>),
+    Live(Box<RwLock<LiveTable>>),
 }
 
 /// What a join asks of a table.
@@ -69,12 +69,12 @@ impl TableJoin {
             keys,
             versions,
         };
-        Ok(Self::with(spec, output, Rows::Fixed(rows)))
+        Ok(Self::with(spec, output, Rows::Fixed(Box::new(rows))))
     }
 
     /// A table without rows that will change.
     pub(crate) fn live(spec: &Join, output: &Fields) -> Self {
-        Self::with(spec, output, Rows::Live(RwLock::new(LiveTable::new(spec))))
+        Self::with(spec, output, Rows::Live(Box::new(RwLock::new(LiveTable::new(spec)))))
     }
 
     fn with(spec: &Join, output: &Fields, rows: Rows) -> Self {
@@ -97,7 +97,7 @@ impl TableJoin {
     /// The rows that go on, with the fields of the table's row that each finds.
     pub(crate) fn apply(&self, batch: &Batch) -> Picked {
         match &self.rows {
-            Rows::Fixed(rows) => self.joined(batch, rows),
+            Rows::Fixed(rows) => self.joined(batch, &**rows),
             Rows::Live(table) => self.joined(batch, &*table.read().unwrap_or_else(PoisonError::into_inner)),
         }
     }
