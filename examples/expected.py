@@ -206,6 +206,25 @@ def join_table():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def table_topic():
+    lines = flights(400)
+    names = {row["carrier"]: row["name"] for row in table("airlines.csv") if row["carrier"] != "MQ"}
+    rows = [{"carrier": "UA", "airline": {"name": "a name of before"}}]
+    rows += [{"carrier": carrier, "airline": {"name": name}} for carrier, name in names.items()]
+    results = [
+        {
+            "ts": f["ts"],
+            "carrier": f["carrier"],
+            "flight": f["flight"],
+            "dest": f["dest"],
+            "airline": names.get(f["carrier"]),
+        }
+        for f in records(lines)
+    ]
+    assert any(row["airline"] is None for row in results)
+    return {"input.jsonl": lines, "airlines.jsonl": encode(rows), "expected.jsonl": encode(results)}
+
+
 def damaged(at, line):
     """Line `at` as it would arrive if something on the way had broken it, and the reason that it must be refused for."""
     f = json.loads(line)
@@ -446,6 +465,7 @@ EXAMPLES = {
     "12-windows-of-windows": windows_of_windows,
     "10-keyed-state": keyed_state,
     "13-join-streams": join_streams,
+    "14-table-topic": table_topic,
 }
 
 

@@ -31,6 +31,12 @@ pub struct EventTimeSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
     pub close_after_idle: Option<String>,
+    /// How far the watermark of a partition may be ahead of the least one of its runner before the runner stops fetching
+    /// it, until it is at most half as far ahead. At least `1s`. Only partitions of the same runner, and only ones with
+    /// records left to read, are waited for. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), regex(pattern = r"^[0-9]{1,10}(ms|s|m|h|d)$"))]
+    pub max_drift: Option<String>,
 }
 
 /// What a number counts since 1970-01-01T00:00:00Z.

@@ -18,7 +18,7 @@ use crate::{EventTimeSpec, PipelineRef, ScalarType, SlidingSpec, Start, Tumbling
     {"rule": "!has(self.ttl) || self.ttl != 'none' || !has(self.type) || self.type == 'inner'", "message": "ttl none is for inner joins: rows without a match would never come out"}
 ]))]
 pub struct JoinSpec {
-    /// The other side: a table, which is read once before the first record.
+    /// The other side: a table, which is read before the first record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableSpec>,
     /// The other side: a stream.
@@ -174,13 +174,14 @@ pub struct JoinFieldSpec {
     pub alias: Option<String>,
 }
 
-/// A table with a key. It is read whole before the first record, and again when a runner starts again; a row that does
-/// not fit its schema, or a key that stands there twice, keeps the pipeline from starting. At most 64 MiB and
-/// 1,000,000 rows, which every runner holds in memory.
+/// A table with a key. It is read whole before the first record, and again when a runner starts again; a row of a file or
+/// ConfigMap that does not fit its schema, or a key that stands there twice, keeps the pipeline from starting. At most
+/// 64 MiB (a topic: any size) and 1,000,000 rows, which every runner holds in memory.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    {"rule": "has(self.file) != has(self.configMap)", "message": "set exactly one of file and configMap"},
+    {"rule": "[has(self.file), has(self.configMap), has(self.topic)].filter(x, x).size() == 1", "message": "set exactly one of file, configMap and topic"},
+    {"rule": "!has(self.topic) || !has(self.format)", "message": "leave format out: the records of a topic are JSON"},
     {"rule": "(has(self.asOf) && self.asOf == 'eventTime') == has(self.validFrom)", "message": "asOf eventTime needs validFrom, and only asOf eventTime has validFrom"}
 ]))]
 pub struct TableSpec {
@@ -193,14 +194,17 @@ pub struct TableSpec {
     /// The table is a key of a ConfigMap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map: Option<ConfigMapTableSpec>,
-    /// How rows are written. Default: by the end of the file's name or of the ConfigMap's key: `.csv`; `.jsonl` or
+    /// The table is a topic of the source's cluster, best a compacted one. Runners go on reading it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<TopicTableSpec>,
+    /// How rows are written; not for a topic, whose records are JSON. Default: by the end of the file's name or of the ConfigMap's key: `.csv`; `.jsonl` or
     /// `.ndjson`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<TableFormat>,
     /// The fields of a row.
     pub schema: TableSchemaSpec,
     /// Fields that make up the table's key. No two rows have the same key; with `asOf: eventTime` no two have the same key
-    /// and the same `validFrom`.
+    /// and the same `validFrom`. Of a topic the last one holds, and the record key is made of these fields, as of `spec.key`.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub key: Vec<String>,
     /// Which row of a key a record finds. Default: `latest`.
@@ -234,6 +238,17 @@ pub struct ConfigMapTableSpec {
     /// Key within the ConfigMap.
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]*[-_a-zA-Z0-9]$"))]
     pub key: String,
+}
+
+/// A topic. Its committed records are read from the oldest to what was the end when the runner started, before the first
+/// record of the source, and from then on as they come: a record with a value is a row, which takes the place of the one
+/// with its key; one without a value deletes it.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct TopicTableSpec {
+    /// Name of the topic, of the cluster that `spec.source` names. It must exist, and the pipeline does not write it.
+    #[schemars(length(min = 1, max = 249), regex(pattern = r"^[a-zA-Z0-9._-]+$"))]
+    pub name: String,
 }
 
 /// How rows are written, in UTF-8.

@@ -44,7 +44,7 @@ pub use event_time::{EventTimeSpec, TimeUnit};
 pub use join::{
     ConfigMapTableSpec, FileTableSpec, JoinFieldSpec, JoinOnSpec, JoinSpec, JoinType, JoinWindowSpec, StreamSchemaSpec,
     StreamSourceSpec, StreamSpec, StreamTopicsSpec, TableAsOf, TableFieldSpec, TableFormat, TableSchemaSpec, TableSpec,
-    WithinSpec,
+    TopicTableSpec, WithinSpec,
 };
 pub use keyed_state::{DeduplicateSpec, Keep, PreviousFieldSpec, PreviousSpec, TimeDomain, TtlSpec};
 pub use operators::{

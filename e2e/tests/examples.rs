@@ -113,6 +113,15 @@ fn join_with_tables() {
 }
 
 #[test]
+fn join_with_a_table_that_is_a_topic() {
+    let rows = examples().join("14-table-topic/airlines.jsonl");
+    let table = format!("airlines={}", rows.display());
+    let run = run_with(&["14-table-topic/pipeline.yaml"], &["--table", &table]);
+    assert_eq!(run.output, expected("14-table-topic/expected.jsonl"));
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn sessions() {
     let run = run(&["11-sessions/pipeline.yaml"]);
     same_multiset(run.output, expected("11-sessions/expected.jsonl")).unwrap();

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::kafka;
 use crate::metrics::Metrics;
 use crate::status::{Status, TroubleKind};
-use crate::worker::Worker;
+use crate::worker::{Opening, Worker};
 
 /// Longest wait for something to do, and so longest reaction to a stop signal.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -85,9 +85,16 @@ impl Job {
     fn attempt(&self, until: Until, each_turn: &mut dyn FnMut()) -> Result<(), Error> {
         let store = FileStore::open(&self.state_dir).map_err(|error| Error::Stop(error.to_string()))?;
         let connector = kafka::connect(self.program.plan(), &self.settings)?;
-        let (program, metrics) = (Arc::clone(&self.program), Arc::clone(&self.metrics));
-        let status = Arc::clone(&self.status);
-        let mut worker = Worker::open(connector, store, program, metrics, status, &self.runner_id)?;
+        let opening = Opening {
+            program: Arc::clone(&self.program),
+            metrics: Arc::clone(&self.metrics),
+            status: Arc::clone(&self.status),
+            runner_id: &self.runner_id,
+        };
+        let mut worker = Worker::open_while(connector, store, opening, &mut || {
+            self.health.beat();
+            !self.shutdown.is_requested()
+        })?;
         let mut ends = match until {
             Until::Stopped => None,
             Until::End => Some(worker.ends()?),

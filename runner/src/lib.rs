@@ -33,7 +33,7 @@ pub use job::{Job, Until};
 pub use output::Routes;
 pub use settings::Settings;
 pub use status::{Status, TroubleKind};
-pub use worker::Worker;
+pub use worker::{Opening, Worker};
 
 use std::sync::Arc;
 use std::time::Duration;

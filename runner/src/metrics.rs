@@ -6,7 +6,8 @@ use millrace_engine::Reason;
 use millrace_plan::Plan;
 use millrace_report::PartitionName;
 use prometheus::{
-    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
 };
 
 /// The label `operator` of what is read from the source.
@@ -54,10 +55,21 @@ pub struct Metrics {
     pub state_bytes: Gauge,
     /// Partitions assigned.
     pub partitions: Gauge,
+    /// Those of them that are not fetched for now.
+    pub paused: Gauge,
     lag: IntGaugeVec,
     watermark_delay: GaugeVec,
     held_back_by: IntGaugeVec,
     errors: HashMap<(Option<u16>, Reason), IntCounter>,
+    /// Of tables that are topics, by position of the join.
+    tables: HashMap<usize, TableMetrics>,
+}
+
+/// How one table stands.
+struct TableMetrics {
+    rows: IntGauge,
+    changes: IntCounter,
+    bad: IntCounter,
 }
 
 impl Metrics {
@@ -128,6 +140,10 @@ impl Metrics {
                 "stream_assigned_partitions",
                 "Source partitions assigned to this runner.",
             )?,
+            paused: new.gauge(
+                "stream_paused_partitions",
+                "Partitions that are not fetched for now because they are too far ahead of others.",
+            )?,
             lag: new.partition_gauge(
                 "stream_lag_records",
                 "Committed records of the partition that were not read yet.",
@@ -141,6 +157,7 @@ impl Metrics {
                 "1 for the partition that holds event time back, as far as this runner knows.",
             )?,
             errors: error_counters(plan, &errors),
+            tables: new.tables()?,
         })
     }
 
@@ -153,6 +170,26 @@ impl Metrics {
     pub fn rejected(&self, operator: Option<u16>, reason: Reason, records: u64) {
         if let Some(counter) = self.errors.get(&(operator, reason)) {
             counter.inc_by(records);
+        }
+    }
+
+    /// Counts what came for the table of the join at a position.
+    pub fn table_changed(&self, position: usize, taken: usize, left_out: usize) {
+        if let Some(table) = self.tables.get(&position) {
+            table.changes.inc_by(taken as u64);
+            table.bad.inc_by(left_out as u64);
+        }
+    }
+
+    /// Records of tables' topics that were left out.
+    pub fn table_errors(&self) -> u64 {
+        self.tables.values().map(|table| table.bad.get()).sum()
+    }
+
+    /// Sets how many rows the table of the join at a position has.
+    pub fn table_rows(&self, position: usize, rows: usize) {
+        if let Some(table) = self.tables.get(&position) {
+            table.rows.set(i64::try_from(rows).unwrap_or(i64::MAX));
         }
     }
 
@@ -251,6 +288,33 @@ impl Registrar<'_> {
 
     fn counters(&self, name: &str, help: &str) -> Result<IntCounterVec, prometheus::Error> {
         self.keep(IntCounterVec::new(self.opts(name, help), &["operator"])?)
+    }
+
+    /// Metrics of those tables that are topics; where there are none, they are not there.
+    fn tables(&self) -> Result<HashMap<usize, TableMetrics>, prometheus::Error> {
+        if self.plan.table_topics().next().is_none() {
+            return Ok(HashMap::new());
+        }
+        let rows = self.opts("stream_table_rows", "Rows of the table of each join that is a topic.");
+        let rows = self.keep(IntGaugeVec::new(rows, &["operator"])?)?;
+        let changes = self.counters(
+            "stream_table_changes_total",
+            "Records taken into the table of each join.",
+        )?;
+        let bad = self.counters(
+            "stream_table_errors_total",
+            "Records of a table's topic that fit no row and were left out.",
+        )?;
+        let of = |(position, _): (usize, _)| {
+            let name = [self.plan.operators[position].name.as_str()];
+            let table = TableMetrics {
+                rows: rows.with_label_values(&name),
+                changes: changes.with_label_values(&name),
+                bad: bad.with_label_values(&name),
+            };
+            (position, table)
+        };
+        Ok(self.plan.table_topics().map(of).collect())
     }
 
     fn errors(&self) -> Result<IntCounterVec, prometheus::Error> {

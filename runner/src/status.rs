@@ -128,6 +128,7 @@ pub(crate) fn partition(
         lag_records: lag,
         watermark: task.chain.watermark(),
         held_back_by,
+        paused: task.paused,
         committed: task.committed.as_ref().map(|(offset, _): &(i64, Reference)| *offset),
         committed_at: task.committed_at,
         checkpoint: checkpoint.map(|checkpoint| checkpoint.id.as_str().to_owned()),

@@ -1,5 +1,5 @@
 //! The bytes of a plan's tables, read where they are: files, and ConfigMaps as files. What the bytes mean is the engine's
-//! affair.
+//! affair. Topics are read by the worker.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,20 +12,25 @@ use millrace_plan::{Plan, Table, TableOrigin};
 /// Reads all tables. A path that is not absolute begins at `beside`, the directory of the manifest; ConfigMaps are
 /// directories in `config_maps`.
 pub fn read(plan: &Plan, beside: Option<&Path>, config_maps: Option<&Path>) -> anyhow::Result<Tables> {
-    plan.tables()
-        .map(|(position, table)| {
-            let path = path(&table.origin, beside, config_maps);
-            let bytes = path.and_then(|path| bytes(&path));
-            Ok((position, bytes.with_context(|| format!("table {}", table.name))?))
-        })
-        .collect()
+    let mut tables = Tables::new();
+    for (position, table) in plan.tables() {
+        let of_table = || format!("table {}", table.name);
+        if let Some(path) = path(&table.origin, beside, config_maps).with_context(of_table)? {
+            tables.insert(position, bytes(&path).with_context(of_table)?);
+        }
+    }
+    Ok(tables)
 }
 
-fn path(origin: &TableOrigin, beside: Option<&Path>, config_maps: Option<&Path>) -> anyhow::Result<PathBuf> {
+/// None: the table is no file.
+fn path(origin: &TableOrigin, beside: Option<&Path>, config_maps: Option<&Path>) -> anyhow::Result<Option<PathBuf>> {
     match origin {
-        TableOrigin::File(path) => Ok(beside.map_or_else(|| PathBuf::from(path), |beside| beside.join(path))),
+        TableOrigin::Topic(_) => Ok(None),
+        TableOrigin::File(path) => Ok(Some(
+            beside.map_or_else(|| PathBuf::from(path), |beside| beside.join(path)),
+        )),
         TableOrigin::ConfigMap { name, key } => match config_maps {
-            Some(directory) => Ok(directory.join(name).join(key)),
+            Some(directory) => Ok(Some(directory.join(name).join(key))),
             None => bail!(
                 "ConfigMap `{name}`, key `{key}`: name the directory that holds it as the file {name}/{key} with \
                  --config-maps-dir"

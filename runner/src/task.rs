@@ -23,6 +23,8 @@ pub struct Task {
     pub committed_at: Option<i64>,
     /// When records were last read; at first, when the runner was given the partition.
     pub read_at: Instant,
+    /// Whether it is not fetched for now: it is too far ahead of others.
+    pub paused: bool,
     /// What the next stage was last told of event time here: watermark, and whether idle.
     pub said: Option<(Option<i64>, bool)>,
     /// Records read since the runner was given the partition.
@@ -40,6 +42,7 @@ impl Task {
             changed: false,
             committed_at: None,
             read_at: Instant::now(),
+            paused: false,
             said: None,
             read: 0,
         }

@@ -2,8 +2,10 @@
 //!
 //! One thread calls [`Worker::turn`] again and again. All partitions of the runner share one open transaction.
 
+mod alignment;
 mod bookkeeping;
 mod notes;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::output::{Origin, Output, Routes};
 use crate::recover::Recovery;
 use crate::status::{Status, TroubleKind};
 use crate::task::Task;
+use crate::worker::tables::Tables;
 
 type RecordsOf<C> = <<C as Connector>::Consumer as Consumer>::Records;
 
@@ -45,6 +48,7 @@ pub struct Worker<C: Connector, S> {
     /// How many partitions each topic that is read has.
     partitions: Vec<u32>,
     consumer: C::Consumer,
+    tables: Tables<C::Follower>,
     producer: C::Producer,
     membership: C::Membership,
     tasks: BTreeMap<Partition, Task>,
@@ -60,9 +64,21 @@ pub struct Worker<C: Connector, S> {
     last_tick: Option<i64>,
 }
 
+/// What a worker is opened with, besides both its ends.
+pub struct Opening<'a> {
+    /// The compiled plan.
+    pub program: Arc<Program>,
+    /// What it counts.
+    pub metrics: Arc<Metrics>,
+    /// What it says of itself.
+    pub status: Arc<Status>,
+    /// The runner's name, unique in its pipeline and the same after a restart.
+    pub runner_id: &'a str,
+}
+
 impl<C: Connector, S: CheckpointStore> Worker<C, S> {
-    /// Opens both sides of the broker and joins the group; partitions come later, by `turn`.
-    /// `runner_id` is this runner's name, unique in its pipeline and the same after a restart.
+    /// Reads the tables that are topics, opens both sides of the broker and joins the group; partitions come later, by
+    /// `turn`. `runner_id` is this runner's name, unique in its pipeline and the same after a restart.
     pub fn open(
         connector: C,
         store: S,
@@ -71,6 +87,29 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         status: Arc<Status>,
         runner_id: &str,
     ) -> Result<Self, Error> {
+        let open = Opening {
+            program,
+            metrics,
+            status,
+            runner_id,
+        };
+        Self::open_while(connector, store, open, &mut || true)
+    }
+
+    /// As [`Self::open`]; `goes_on` is asked again and again while tables are read.
+    pub fn open_while(
+        connector: C,
+        store: S,
+        Opening {
+            program,
+            metrics,
+            status,
+            runner_id,
+        }: Opening<'_>,
+        goes_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Self, Error> {
+        // Before the group counts on this runner.
+        let tables = Tables::read(&connector, &program, &metrics, goes_on)?;
         let plan = program.plan();
         let routes = Routes::of(plan);
         let transactional_id = format!("millrace-{}-{runner_id}", plan.state_id);
@@ -95,6 +134,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
             cluster_id,
             partitions,
             consumer,
+            tables,
             producer,
             membership,
             tasks: BTreeMap::new(),
@@ -118,13 +158,15 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         if self.clock.is_some() {
             patience = patience.min(Duration::from_millis(TICK as u64));
         }
+        let changed = self.tables.follow(&self.program, &self.metrics)?;
         let found = match self.consumer.poll(patience)? {
-            Event::Idle => false,
+            Event::Idle => changed,
             Event::Assigned(partitions) => self.take(&partitions).map(|()| true)?,
             Event::Revoked { partitions, lost } => self.give(&partitions, lost).map(|()| true)?,
             Event::Records(records) => self.process(&records).map(|()| true)?,
         };
         self.tick()?;
+        let found = self.align()? || found;
         let now = Instant::now();
         if now >= self.next_commit {
             self.commit()?;
@@ -335,7 +377,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         let partitions: Vec<Partition> = self.tasks.keys().copied().collect();
         for partition in partitions {
             if let Some(task) = self.tasks.get_mut(&partition)
-                && (blind || self.consumer.lag(partition, task.position) != Some(0))
+                && (blind || task.paused || self.consumer.lag(partition, task.position) != Some(0))
             {
                 // Records that wait, or may wait, must not find their windows closed.
                 task.chain.stir();

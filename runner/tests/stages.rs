@@ -108,6 +108,23 @@ fn windows_over_another_key_are_those_of_a_run_without_faults() {
 }
 
 #[test]
+fn partitions_that_wait_for_others_are_read_to_their_end_however_runners_end() {
+    let manifest = WINDOWS.replace("maxOutOfOrderness: 10s", "maxOutOfOrderness: 10s, maxDrift: 1s");
+    let mut paused = 0;
+    for seed in 0..100 {
+        let mut world = World::new(seed, &manifest, record);
+        for _ in 0..250 {
+            world.chaos();
+            paused += usize::from(world.is_any_paused());
+        }
+        world.settle();
+        close(&mut world);
+        assert_eq!(written(&world), expected(&world, 1 << 39), "seed {seed}");
+    }
+    assert!(paused > 100, "partitions had to wait {paused} times");
+}
+
+#[test]
 fn without_faults_every_window_comes_out_once() {
     let mut world = new(1);
     world.start("a");

@@ -1,7 +1,7 @@
 //! Record keys for lines, which have none: made of the fields that the spec's `key` names.
 
 use millrace_format::{Decoder, KeyEncoder, Record};
-use millrace_plan::{EventTime, Fields, Plan, TimeOrigin};
+use millrace_plan::{EventTime, Fields, Plan, Table, TimeOrigin};
 
 /// Makes keys.
 pub struct Keys {
@@ -11,29 +11,20 @@ pub struct Keys {
 impl Keys {
     /// For the plan's key; without one, records have no keys.
     pub fn new(plan: &Plan) -> Self {
-        let parts = plan.key.as_ref().map(|key| {
-            let fields = Fields::new(
-                key.fields
-                    .iter()
-                    .map(|position| plan.input[*position].clone())
-                    .collect(),
-            );
-            let any_time = EventTime {
-                origin: TimeOrigin::Record,
-                ..EventTime::default()
-            };
-            let positions: Vec<usize> = (0..fields.len()).collect();
-            (
-                Decoder::json(&fields, None, any_time),
-                KeyEncoder::new(&fields, &positions),
-            )
-        });
+        let parts = plan.key.as_ref().map(|key| parts(&plan.input, &key.fields));
         Self { parts }
     }
 
     /// For records without keys.
     pub fn none() -> Self {
         Self { parts: None }
+    }
+
+    /// For the key of a table.
+    pub fn of_table(table: &Table) -> Self {
+        Self {
+            parts: Some(parts(&table.fields, &table.key)),
+        }
     }
 
     /// The key of each line; None where the line or its key fields cannot be read, which the engine will say again.
@@ -57,4 +48,17 @@ impl Keys {
         }
         keys
     }
+}
+
+fn parts(fields: &Fields, key: &[usize]) -> (Decoder, KeyEncoder) {
+    let fields = Fields::new(key.iter().map(|position| fields[*position].clone()).collect());
+    let any_time = EventTime {
+        origin: TimeOrigin::Record,
+        ..EventTime::default()
+    };
+    let positions: Vec<usize> = (0..fields.len()).collect();
+    (
+        Decoder::json(&fields, None, any_time),
+        KeyEncoder::new(&fields, &positions),
+    )
 }

@@ -34,6 +34,7 @@ pub fn run(plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result
     let mut inputs = inputs::open(&plan, &arguments.input)?;
     let mut results = Results::open(&plan, arguments)?;
     let broker = broker(&plan, arguments.partitions);
+    super::tables::fill(&broker, &plan, &arguments.tables)?;
     let status = Arc::new(Status::new("local"));
     let connector = MemoryConnector::new(broker.clone(), plan.topics(), plan.source.group.clone());
     let mut worker = Worker::open(
@@ -44,6 +45,12 @@ pub fn run(plan: Plan, tables: &Tables, arguments: &Arguments) -> anyhow::Result
         status,
         "local",
     )?;
+    if metrics.table_errors() > 0 {
+        say(format_args!(
+            "{} lines of tables are no rows and were left out",
+            metrics.table_errors()
+        ));
+    }
     let topics = plan.topics();
     let mut report = Report::start();
     loop {

@@ -6,12 +6,12 @@ mod keys;
 mod lines;
 mod local;
 mod report;
+mod tables;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::ensure;
-use millrace_runner::tables;
 
 use crate::manifests;
 
@@ -41,6 +41,10 @@ pub struct Arguments {
     /// Directory that holds ConfigMaps as `<name>/<key>` files: the tables of joins.
     #[arg(long, value_name = "DIR")]
     pub config_maps_dir: Option<PathBuf>,
+    /// Rows of a table that is a topic, one JSON object a line: `<table>=<path>`, once for each such table. Their record
+    /// keys are made of the table's key.
+    #[arg(long = "table", value_name = "NAME=PATH", conflicts_with = "bootstrap", value_parser = named_path)]
+    pub tables: Vec<(String, PathBuf)>,
     /// Partitions of the in-memory source topic. Records go to a partition by their key, as on Kafka; each partition
     /// has a watermark of its own.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024), conflicts_with = "bootstrap")]
@@ -62,6 +66,13 @@ pub struct Arguments {
     pub runner_id: String,
 }
 
+fn named_path(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err("write the table's name, `=`, and the path of a file".to_owned()),
+    }
+}
+
 /// Runs to the end of the input, or until told to stop.
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let manifest_from_stdin = arguments.files.iter().any(|path| path.as_os_str() == "-");
@@ -70,7 +81,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "manifest and records cannot both come from standard input: name a file with --input"
     );
     let (plan, path) = manifests::located(&arguments.files, arguments.name.as_deref())?;
-    let tables = tables::read(&plan, path.parent(), arguments.config_maps_dir.as_deref())?;
+    let tables = millrace_runner::tables::read(&plan, path.parent(), arguments.config_maps_dir.as_deref())?;
     if arguments.bootstrap.is_empty() {
         local::run(plan, &tables, arguments)
     } else {

@@ -14,6 +14,6 @@ pub mod store;
 mod partitioner;
 
 pub use stream::{
-    CommitError, Committed, Connector, Consumer, Delivered, Error, Event, Fault, Header, Partition, Position, Producer,
-    RecordView, Records, SendError, Start,
+    CommitError, Committed, Connector, Consumer, Delivered, Error, Event, Fault, Follower, Header, Partition, Position,
+    Producer, RecordView, Records, SendError, Start,
 };

@@ -118,6 +118,11 @@ pub trait Consumer {
     /// Starts, or starts again, to deliver each partition from an offset. Nothing that was fetched before this call is
     /// delivered after it. Partitions that were revoked and not yet released are left alone.
     fn resume_at(&mut self, offsets: &[(Partition, i64)]) -> Result<(), Error>;
+    /// Delivers no more of these partitions, which are ours, but for what was fetched already. They stay ours. A partition
+    /// that is started with `resume_at` is delivered, whatever was said before.
+    fn pause(&mut self, partitions: &[Partition]) -> Result<(), Error>;
+    /// Delivers these partitions again from where they stopped.
+    fn unpause(&mut self, partitions: &[Partition]) -> Result<(), Error>;
     /// Gives up partitions that were revoked.
     fn release(&mut self, partitions: &[Partition]) -> Result<(), Error>;
     /// Proof of membership as of the latest assignment or revocation.
@@ -130,6 +135,18 @@ pub trait Consumer {
     fn buffered_bytes(&mut self) -> u64;
     /// Leaves the group in an orderly way, within a few seconds.
     fn close(&mut self);
+}
+
+/// Reads whole topics without a group, for as long as it lives. Only committed records; a partition that is added to a topic
+/// later is not read.
+pub trait Follower {
+    /// Records of one partition; the topic is the position in what [`Connector::open_follower`] was given.
+    type Records: Records;
+
+    /// The next records, waiting at most `timeout` for them.
+    fn poll(&mut self, timeout: Duration) -> Result<Option<Self::Records>, Error>;
+    /// Whether all that stood in the topics when they were opened was handed out.
+    fn is_at_the_end(&self) -> bool;
 }
 
 /// One header to write.
@@ -165,12 +182,16 @@ pub trait Connector {
     type Consumer: Consumer<Membership = Self::Membership>;
     /// Writes.
     type Producer: Producer<Membership = Self::Membership>;
+    /// Reads tables.
+    type Follower: Follower;
 
     /// How many partitions each topic that is read has, in order.
     fn partitions(&self) -> Result<Vec<u32>, Error>;
     /// Deletes the records before these offsets, which nobody needs any more. Not at once, and not necessarily: what cannot
     /// be deleted stays.
     fn delete_before(&self, offsets: &[(Partition, i64)]);
+    /// Reads these topics from their oldest record on.
+    fn open_follower(&self, topics: &[TopicName]) -> Result<Self::Follower, Error>;
     /// Joins the group.
     fn open_consumer(&self) -> Result<Self::Consumer, Error>;
     /// Takes over `transactional_id`: an older producer of that name is fenced, and its transaction is ended one way or

@@ -7,8 +7,12 @@
     reason = "helpers of tests are tests"
 )]
 
+#[path = "kafka/follow.rs"]
+mod follow;
 #[path = "kafka/inspect.rs"]
 mod inspect;
+#[path = "kafka/pause.rs"]
+mod pause;
 
 use millrace_connect::kafka::{KafkaConnector, KafkaConsumer, KafkaProducer, KafkaRecords, Settings};
 use millrace_connect::{

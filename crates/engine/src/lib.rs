@@ -27,6 +27,6 @@ pub mod checkpoint;
 
 pub use chain::{Chain, Input, Program, Tables};
 pub use effects::{Bytes, Effects, Emit, Reason, Rejected, Target};
-pub use millrace_format::Record;
+pub use millrace_format::{Record, Refused};
 pub use note::Note;
 pub use operators::StateSize;

@@ -189,14 +189,15 @@ fn rows_that_cross_combined_and_one_by_one() {
     for destinations in [100, 1_000, 10_000] {
         let input = input(destinations);
         let mut results = Vec::new();
-        for (how, late) in [
-            ("one by one", "lateRecords: {kafka: {topic: late}}"),
-            ("combined", ""),
-        ] {
+        for (how, late) in [("one by one", "lateRecords: {kafka: {topic: late}}"), ("combined", "")] {
             let program = Arc::new(Program::compile(Arc::new(plan(late))).unwrap());
             let cost = play(&program, &input);
             let ([one, two], records, megabytes) = (cost.stages, cost.records, cost.bytes as f64 / 1e6);
-            writeln!(out, "| {destinations} | {how} | {one:.2} | {two:.2} | {records} | {megabytes:.1} |").unwrap();
+            writeln!(
+                out,
+                "| {destinations} | {how} | {one:.2} | {two:.2} | {records} | {megabytes:.1} |"
+            )
+            .unwrap();
             results.push(cost.results);
         }
         assert_eq!(results[0], results[1]);

@@ -8,4 +8,4 @@ mod table;
 pub use decoded::{Decoded, Refusal, Refused};
 pub use json::{BoundEncoder, BoundKeyEncoder, Decoder, Encoder, KeyEncoder};
 pub use record::Record;
-pub use table::{TableFault, TableRows};
+pub use table::{ChangeDecoder, TableChanges, TableFault, TableRows};

@@ -1,6 +1,7 @@
 //! A table's bytes to columns: all rows, or what is wrong with them, line by line. Rows are read as records are, so that
 //! a value means the same in both; what CSV says in its own way is put in JSON's words first.
 
+mod changes;
 mod csv;
 
 use arrow::array::RecordBatch;
@@ -9,6 +10,8 @@ use millrace_plan::{EventTime, Field, Fields, Table, TableFormat, TimeOrigin};
 
 use crate::json::Decoder;
 use crate::record::Record;
+
+pub use changes::{ChangeDecoder, TableChanges};
 
 /// Faults that are described; a table in another format has as many as it has lines.
 const MAX_FAULTS: usize = 20;

@@ -163,7 +163,13 @@ fn event_time(time: EventTime, input: &Fields) -> String {
     let idle = time.close_after_idle.map_or(String::new(), |after| {
         format!("; after {} without a record it goes on with the clock", millis(after))
     });
-    format!("event time: {origin}, {order}{idle}")
+    let drift = time.max_drift.map_or(String::new(), |most| {
+        format!(
+            "; a runner stops fetching partitions that are more than {} ahead",
+            millis(most)
+        )
+    });
+    format!("event time: {origin}, {order}{idle}{drift}")
 }
 
 fn steps(plan: &Plan, text: &mut String) {

@@ -17,7 +17,7 @@ pub struct Join {
     pub fields: Vec<usize>,
 }
 
-/// Rows that are read whole before the first record.
+/// Rows that are read whole before the first record; those of a topic change afterwards.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// For messages.
@@ -46,6 +46,8 @@ pub enum TableOrigin {
         /// Key within it.
         key: String,
     },
+    /// A topic of the source's cluster; each record is a row in JSON, or deletes one. Its key is that of the table.
+    Topic(TopicName),
 }
 
 /// How rows are written.
@@ -208,6 +210,7 @@ impl std::fmt::Display for TableOrigin {
         match self {
             Self::File(path) => write!(f, "file {path}"),
             Self::ConfigMap { name, key } => write!(f, "ConfigMap `{name}`, key `{key}`"),
+            Self::Topic(name) => write!(f, "topic {name}"),
         }
     }
 }

@@ -92,6 +92,8 @@ pub struct EventTime {
     pub close_after_idle: Option<i64>,
     /// How long a partition has no record before the next stage no longer waits for it.
     pub idle_timeout: Duration,
+    /// Milliseconds, at least 1000, by which a partition of the source may be ahead of the slowest of its runner. None: any.
+    pub max_drift: Option<i64>,
 }
 
 impl Default for EventTime {
@@ -101,6 +103,7 @@ impl Default for EventTime {
             max_out_of_orderness: 0,
             close_after_idle: None,
             idle_timeout: Self::IDLE_TIMEOUT,
+            max_drift: None,
         }
     }
 }

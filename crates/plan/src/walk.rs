@@ -2,6 +2,7 @@
 
 use crate::{
     Aggregate, Column, Expression, Fields, FlatMap, JoinedStreams, Operator, OperatorKind, Plan, Projection, Table,
+    TableOrigin, TopicName,
 };
 
 impl Plan {
@@ -30,6 +31,14 @@ impl Plan {
             }
         }
         self.operators.iter().enumerate().filter_map(table)
+    }
+
+    /// The topics that are tables, with the positions of the joins that they are for.
+    pub fn table_topics(&self) -> impl Iterator<Item = (usize, &TopicName)> {
+        self.tables().filter_map(|(position, table)| match &table.origin {
+            TableOrigin::Topic(name) => Some((position, name)),
+            TableOrigin::File(_) | TableOrigin::ConfigMap { .. } => None,
+        })
     }
 
     /// The streams that are read beside the source, each with the position of its join.

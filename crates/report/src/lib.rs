@@ -93,6 +93,9 @@ pub struct PartitionReport {
     /// nobody is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_back_by: Option<PartitionName>,
+    /// Whether the runner does not fetch it for now, because it is too far ahead of its other partitions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
     /// Next offset to read as last committed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub committed: Option<i64>,

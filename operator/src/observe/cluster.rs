@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use millrace_connect::kafka::{InspectError, Inspector, Settings};
-use millrace_plan::{Connection, Plan, Start};
+use millrace_plan::{Connection, Plan, Start, TopicName};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::known::Measurement;
@@ -168,6 +168,11 @@ fn measure_one(inspector: &Inspector, plan: &Plan, times: &mut Times, round: u64
     let source = &plan.source;
     let mut extents = inspector.extents(&plan.source_topics(), &source.group)?;
     let partitions = u32::try_from(extents.len()).unwrap_or(u32::MAX);
+    // Tables are read without a group; without their topics no runner begins.
+    let tables: Vec<TopicName> = plan.table_topics().map(|(_, name)| name.clone()).collect();
+    if !tables.is_empty() {
+        inspector.extents(&tables, &source.group)?;
+    }
     // What stands between two stages is not processed yet either. Runners make these topics: at first there are none.
     for cut in &plan.repartitions {
         match inspector.extents(std::slice::from_ref(&cut.topic.name), &source.group) {

@@ -92,6 +92,9 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
         let slowest = millrace_report::slowest(partitions.iter(), self.program.plan().stages());
         metrics.held_back_by(slowest.and_then(|slowest| slowest.held_back_by).as_ref());
+        for (position, _) in self.program.plan().table_topics() {
+            metrics.table_rows(position, self.program.table_rows(position).unwrap_or_default());
+        }
         metrics.state_groups.set(groups as f64);
         metrics.state_bytes.set(bytes as f64);
         metrics.partitions.set(self.tasks.len() as f64);

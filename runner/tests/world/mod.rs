@@ -53,6 +53,8 @@ pub struct World {
     pub store: MemoryStore,
     program: Arc<Program>,
     workers: BTreeMap<&'static str, Runner>,
+    /// Of workers that were started, by name.
+    metrics: BTreeMap<&'static str, Arc<Metrics>>,
     pub random: Random,
     /// Makes the next record: its key and its value.
     record: fn(&mut Random) -> (String, serde_json::Value),
@@ -84,6 +86,7 @@ impl World {
             store: MemoryStore::new(),
             program: Arc::new(Program::compile(Arc::new(plan)).unwrap()),
             workers: BTreeMap::new(),
+            metrics: BTreeMap::new(),
             random: Random {
                 state: seed,
                 now: 1_000_000,
@@ -120,9 +123,16 @@ impl World {
         let plan = self.program.plan();
         let connector = MemoryConnector::new(self.broker.clone(), plan.topics(), plan.source.group.clone());
         let metrics = Arc::new(Metrics::register(plan, &prometheus::Registry::new()).unwrap());
+        self.metrics.insert(name, Arc::clone(&metrics));
         let (program, status) = (Arc::clone(&self.program), Arc::new(Status::new(name)));
         let worker = Worker::open(connector, self.store.clone(), program, metrics, status, name).unwrap();
         self.workers.insert(name, worker);
+    }
+
+    /// Whether a worker does not fetch one of its partitions for now.
+    pub fn is_any_paused(&self) -> bool {
+        let of_workers = self.workers.keys().filter_map(|name| self.metrics.get(name));
+        of_workers.into_iter().any(|metrics| metrics.paused.get() > 0.0)
     }
 
     /// Lets one worker do something; one that was replaced or lost its broker ends, as its process would.

@@ -95,6 +95,24 @@ pub(super) fn inspector(connection: &Connection, settings: &Settings) -> Result<
     Ok(config)
 }
 
+/// Settings of a client that reads so many partitions of whole topics without a group.
+pub(super) fn follower(connection: &Connection, settings: &Settings, partitions: usize) -> Result<ClientConfig, Error> {
+    let mut config = reader(connection, settings)?;
+    // Each partition has a queue, and the limit counts for each queue.
+    let prefetch_kb = (settings.prefetch_bytes >> 10) / (partitions as u64).max(1);
+    let prefetch_kb = prefetch_kb.max(256);
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        // Says where the end is when the last that stands there is a control marker.
+        .set("enable.partition.eof", "true")
+        .set("queued.max.messages.kbytes", prefetch_kb.to_string())
+        .set("fetch.queue.backoff.ms", "5")
+        .set("fetch.error.backoff.ms", "100");
+    Ok(config)
+}
+
 /// Settings of a member of `group`.
 pub(super) fn consumer(connection: &Connection, settings: &Settings, group: &GroupId) -> Result<ClientConfig, Error> {
     let mut config = reader(connection, settings)?;

@@ -6,7 +6,7 @@ use super::native::{Failure, Kind, Native, TopicHandle};
 use super::sink::SinkTopic;
 use super::transaction::is_fencing;
 use super::watchdog::pause;
-use super::{KafkaConsumer, KafkaMembership, KafkaProducer};
+use super::{KafkaConsumer, KafkaFollower, KafkaMembership, KafkaProducer};
 use crate::{Connector, Error, Partition};
 use millrace_plan::{Connection, GroupId, TopicName};
 use rdkafka::ClientConfig;
@@ -123,6 +123,7 @@ impl Connector for KafkaConnector {
     type Membership = KafkaMembership;
     type Consumer = KafkaConsumer;
     type Producer = KafkaProducer;
+    type Follower = KafkaFollower;
 
     fn partitions(&self) -> Result<Vec<u32>, Error> {
         self.source_partitions()
@@ -136,6 +137,15 @@ impl Connector for KafkaConnector {
             let _ = list.add_partition_offset(name, *number, Offset::Offset(*offset));
         }
         self.delete_records(list);
+    }
+
+    fn open_follower(&self, topics: &[TopicName]) -> Result<KafkaFollower, Error> {
+        let names: Vec<&TopicName> = topics.iter().collect();
+        let counts = self.existing(&names)?;
+        let partitions: i32 = counts.values().sum();
+        let config = config::follower(&self.connection, &self.settings, partitions.unsigned_abs() as usize)?;
+        let client = open(&config, Kind::Reader, "table reader")?;
+        KafkaFollower::open(client, topics, &counts, self.settings.request_timeout)
     }
 
     fn open_consumer(&self) -> Result<KafkaConsumer, Error> {

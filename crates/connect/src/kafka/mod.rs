@@ -7,7 +7,8 @@
 //! topics, lag   what exists, what has to be created; how far behind
 //! source        KafkaConsumer      assignment   what is ours, and in which state      fetch, records   batches
 //! sink          KafkaProducer      transaction  how a commit ended
-//! connector     makes both
+//! follower      KafkaFollower      whole topics, without a group
+//! connector     makes them
 //! inspect       Inspector          how far any group is behind, from outside
 //! ```
 
@@ -16,6 +17,7 @@ mod client;
 mod config;
 mod connector;
 mod fetch;
+mod follower;
 mod inspect;
 mod lag;
 mod native;
@@ -28,6 +30,7 @@ mod watchdog;
 
 pub use config::Settings;
 pub use connector::KafkaConnector;
+pub use follower::KafkaFollower;
 pub use inspect::{Extent, InspectError, Inspector, Place};
 pub use records::{KafkaMembership, KafkaRecords};
 pub use sink::KafkaProducer;

@@ -153,6 +153,18 @@ impl Native {
         code(unsafe { sys::rd_kafka_assign(self.ptr(), ptr::null()) })
     }
 
+    /// Fetches no more of the partitions. What was fetched and not taken from the queue is forgotten, and fetched again later.
+    pub(super) fn pause(&self, partitions: &TopicPartitionList) -> Result<(), RDKafkaErrorCode> {
+        // SAFETY: both pointers are valid.
+        code(unsafe { sys::rd_kafka_pause_partitions(self.ptr(), partitions.ptr()) })
+    }
+
+    /// Fetches paused partitions again. Not for others: of those it would forget what was fetched, for good.
+    pub(super) fn resume(&self, partitions: &TopicPartitionList) -> Result<(), RDKafkaErrorCode> {
+        // SAFETY: both pointers are valid.
+        code(unsafe { sys::rd_kafka_resume_partitions(self.ptr(), partitions.ptr()) })
+    }
+
     /// Moves partitions to the offsets in the list. What was fetched before is outdated when this returns. The results
     /// are in the list's elements.
     pub(super) fn seek(&self, partitions: &TopicPartitionList, timeout: Duration) -> Result<(), Failure> {
@@ -659,6 +671,14 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// Up to `max` messages that are there.
+    pub(super) fn take(&self, max: usize) -> Fetched {
+        let client = &self.queue.client;
+        let mut fetched = Fetched::empty(client);
+        client.fetch(&self.queue, Duration::ZERO, max, &mut fetched);
+        fetched
+    }
+
     /// Waits for the next message.
     pub(super) fn next(&self, timeout: Duration) -> Fetched {
         let client = &self.queue.client;

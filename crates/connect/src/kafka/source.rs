@@ -14,7 +14,7 @@ use super::watchdog::{pause, retire, within};
 use crate::{Committed, Consumer, Error, Event, Partition, Records, Start};
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,8 @@ pub struct KafkaConsumer {
     pub(super) tracked: Option<Tracked>,
     revocation: Option<Revocation>,
     membership: KafkaMembership,
+    /// Those that we have paused.
+    paused: BTreeSet<Partition>,
     settings: Settings,
     pub(super) opened: Instant,
     closed: bool,
@@ -61,6 +63,7 @@ impl KafkaConsumer {
             },
             topics,
             tracked: None,
+            paused: BTreeSet::new(),
             settings,
             opened: Instant::now(),
             closed: false,
@@ -201,7 +204,7 @@ fn answering(failure: Failure) -> Error {
 }
 
 /// Whether an answer may be different in a moment.
-fn is_passing(code: Code) -> bool {
+pub(super) fn is_passing(code: Code) -> bool {
     matches!(
         code,
         Code::UnstableOffsetCommit
@@ -321,6 +324,8 @@ impl Consumer for KafkaConsumer {
                 .map_err(answering)?;
         }
         if !again.is_empty() {
+            // librdkafka remembers who was paused, over seeks too.
+            self.unpause(&again.iter().map(|(partition, _)| *partition).collect::<Vec<_>>())?;
             self.seek(&again)?;
         }
         for (partition, offset) in new.iter().chain(&again) {
@@ -330,7 +335,36 @@ impl Consumer for KafkaConsumer {
         Ok(())
     }
 
+    fn pause(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        let running = partitions.iter().filter(|partition| !self.paused.contains(partition));
+        let running: Vec<Partition> = running.copied().collect();
+        if running.is_empty() {
+            return Ok(());
+        }
+        let paused = self.native.pause(&self.assignment.list(&running)?);
+        paused.map_err(|code| Error::external(format!("failed to pause partitions: {code}")))?;
+        self.paused.extend(running);
+        Ok(())
+    }
+
+    fn unpause(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        let paused: Vec<Partition> = partitions
+            .iter()
+            .copied()
+            .filter(|of| self.paused.contains(of))
+            .collect();
+        if paused.is_empty() {
+            return Ok(());
+        }
+        let resumed = self.native.resume(&self.assignment.list(&paused)?);
+        resumed.map_err(|code| Error::external(format!("failed to go on with partitions: {code}")))?;
+        self.paused.retain(|partition| !paused.contains(partition));
+        Ok(())
+    }
+
     fn release(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        // It would be paused still when it comes back.
+        self.unpause(partitions)?;
         for partition in partitions {
             self.assignment.remove(*partition);
             if let Some(revocation) = &mut self.revocation {

@@ -1,6 +1,6 @@
 //! Both ends of one job's data path on a [`Broker`].
 
-use super::{Broker, MemoryConsumer, MemoryMembership, MemoryProducer};
+use super::{Broker, MemoryConsumer, MemoryFollower, MemoryMembership, MemoryProducer};
 use crate::{Connector, Error, Partition};
 use millrace_plan::{GroupId, TopicName};
 
@@ -23,6 +23,7 @@ impl Connector for MemoryConnector {
     type Membership = MemoryMembership;
     type Consumer = MemoryConsumer;
     type Producer = MemoryProducer;
+    type Follower = MemoryFollower;
 
     fn partitions(&self) -> Result<Vec<u32>, Error> {
         let count = |topic: &TopicName| {
@@ -41,6 +42,10 @@ impl Connector for MemoryConnector {
                 .broker
                 .truncate_before(self.topics[usize::from(*topic)].as_str(), *number, *offset);
         }
+    }
+
+    fn open_follower(&self, topics: &[TopicName]) -> Result<MemoryFollower, Error> {
+        MemoryFollower::open(self.broker.clone(), topics)
     }
 
     fn open_consumer(&self) -> Result<MemoryConsumer, Error> {

@@ -25,6 +25,8 @@ pub struct MemoryConsumer {
     going: BTreeSet<Partition>,
     /// Those that are delivered, and from where.
     positions: BTreeMap<Partition, i64>,
+    /// Not delivered for now.
+    paused: BTreeSet<Partition>,
     /// The partition read last: the others come first.
     last: Option<Partition>,
     /// Thrown out of the group; joins again once everything is released.
@@ -43,6 +45,7 @@ impl MemoryConsumer {
             held: BTreeSet::new(),
             going: BTreeSet::new(),
             positions: BTreeMap::new(),
+            paused: BTreeSet::new(),
             last: None,
             lost: false,
             closed: false,
@@ -134,7 +137,10 @@ impl MemoryConsumer {
         let before = self
             .positions
             .range(..self.last.map_or(Partition::FIRST, Partition::following));
-        for (&partition, &position) in after.chain(before) {
+        let delivered = after
+            .chain(before)
+            .filter(|(partition, _)| !self.paused.contains(partition));
+        for (&partition, &position) in delivered {
             let (topic, number) = self.named(partition)?;
             let read = state.log(&topic, number)?.read(position, MAX_RECORDS);
             let read = read.map_err(|error| Error {
@@ -228,7 +234,18 @@ impl Consumer for MemoryConsumer {
                 )));
             }
             self.positions.insert(*partition, *offset);
+            self.paused.remove(partition);
         }
+        Ok(())
+    }
+
+    fn pause(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.paused.extend(partitions);
+        Ok(())
+    }
+
+    fn unpause(&mut self, partitions: &[Partition]) -> Result<(), Error> {
+        self.paused.retain(|partition| !partitions.contains(partition));
         Ok(())
     }
 
@@ -304,9 +321,9 @@ impl Drop for MemoryConsumer {
 /// Records of one partition.
 #[derive(Debug)]
 pub struct MemoryRecords {
-    partition: Partition,
-    records: Vec<Arc<StoredRecord>>,
-    next_offset: i64,
+    pub(super) partition: Partition,
+    pub(super) records: Vec<Arc<StoredRecord>>,
+    pub(super) next_offset: i64,
 }
 
 impl Records for MemoryRecords {

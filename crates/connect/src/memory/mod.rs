@@ -9,11 +9,12 @@
 //! log          one partition: records, markers, which transaction each belongs to
 //! group        members, generations, who owns what; committed offsets
 //! transaction  producers by transactional id and their open transaction
-//! consumer, producer, connector    the traits of `stream` over a shared Broker
+//! consumer, follower, producer, connector    the traits of `stream` over a shared Broker
 //! ```
 
 mod connector;
 mod consumer;
+mod follower;
 mod group;
 mod log;
 mod producer;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use connector::MemoryConnector;
 pub use consumer::{MemoryConsumer, MemoryRecords};
+pub use follower::MemoryFollower;
 pub use group::MemberId;
 pub use log::StoredRecord;
 pub use producer::{MemoryMembership, MemoryProducer};

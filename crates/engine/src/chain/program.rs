@@ -1,13 +1,14 @@
 //! A plan with its expressions compiled: made once, shared by the chains of all partitions.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLockWriteGuard};
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::{is_null, not, nullif};
+use millrace_format::{Record, Refused};
 use millrace_plan::{
     Aggregate, Deduplicate, Explode, Expression, Fields, FlatMap, Group, OperatorKind, Plan, Previous, StreamJoin,
-    Window,
+    TableOrigin, Window,
 };
 
 use crate::chain::flow::Flow;
@@ -15,7 +16,7 @@ use crate::expr::{Computed, Failure, is_true};
 use crate::operators::deduplicate::DeduplicateOperator;
 use crate::operators::flat_map::Output;
 use crate::operators::group::GroupOperator;
-use crate::operators::join::{StreamJoinOperator, TableJoin};
+use crate::operators::join::{LiveTable, StreamJoinOperator, TableJoin};
 use crate::operators::map::Map;
 use crate::operators::previous::PreviousOperator;
 use crate::operators::window::Partials;
@@ -82,6 +83,24 @@ impl Program {
             _ => None,
         }
     }
+
+    /// Forgets all rows of tables that are topics, which are read anew.
+    pub fn clear_tables(&self) {
+        let tables = self.steps.iter().filter_map(Step::changing);
+        tables.for_each(|mut table| table.clear());
+    }
+
+    /// Takes records of a topic, in their order, into the table of the join at `position`. They hold from the next step of
+    /// any chain on. Returns those that cannot be used, which change nothing; the error says that the table is too large.
+    pub fn change_table(&self, position: usize, records: &[Record<'_>]) -> Result<Vec<Refused>, String> {
+        let table = self.steps.get(position).and_then(Step::changing);
+        table.map_or(Ok(Vec::new()), |mut table| table.change(records))
+    }
+
+    /// How many rows the table of the join at `position` has, where it is a topic.
+    pub fn table_rows(&self, position: usize) -> Option<usize> {
+        Some(self.steps.get(position)?.changing()?.len())
+    }
 }
 
 fn compile_step(plan: &Plan, position: usize, tables: &Tables) -> Result<Step, String> {
@@ -110,6 +129,9 @@ fn compile_step(plan: &Plan, position: usize, tables: &Tables) -> Result<Step, S
         },
         OperatorKind::Join(spec) => {
             let name = &spec.table.name;
+            if matches!(spec.table.origin, TableOrigin::Topic(_)) {
+                return Ok(Step::Join(TableJoin::live(spec, output)));
+            }
             let bytes = tables
                 .get(&position)
                 .ok_or_else(|| format!("table {name} was not read"))?;
@@ -122,6 +144,14 @@ fn compile_step(plan: &Plan, position: usize, tables: &Tables) -> Result<Step, S
 }
 
 impl Step {
+    /// The table of a join, where it is one that changes.
+    fn changing(&self) -> Option<RwLockWriteGuard<'_, LiveTable>> {
+        match self {
+            Self::Join(join) => join.changing(),
+            _ => None,
+        }
+    }
+
     /// What the step remembers at the beginning; None if it remembers nothing.
     pub(super) fn keyed(&self, input: &Fields, output: &Fields) -> Option<Box<dyn Keyed>> {
         match self {

@@ -5,7 +5,7 @@ use super::quoted;
 use super::window;
 use crate::{
     Aggregate, Column, Deduplicate, Fields, FlatMap, Join, JoinedStreams, Keep, Matching, Operator, OperatorKind,
-    Previous, Projection, TableFormat,
+    Previous, Projection, TableFormat, TableOrigin,
 };
 
 /// What an operator does to the records with the fields `input`.
@@ -114,12 +114,13 @@ fn joined(join: &Join, operator: &Operator, input: &Fields) -> String {
         true => "a record without a match goes on with NULL",
         false => "a record without a match is left out",
     };
-    let format = match table.format {
-        TableFormat::Csv => "CSV",
-        TableFormat::JsonLines => "JSON lines",
+    let format = match (&table.origin, table.format) {
+        (TableOrigin::Topic(_), _) => "JSON, read to its end before the first record and then on",
+        (_, TableFormat::Csv) => "CSV, read before the first record",
+        (_, TableFormat::JsonLines) => "JSON lines, read before the first record",
     };
     format!(
-        "(join) {added} table {} ({}, {format}, read before the first record) where {}{row}; {unmatched}",
+        "(join) {added} table {} ({}, {format}) where {}{row}; {unmatched}",
         table.name,
         table.origin,
         pairs.join(" and ")

@@ -44,7 +44,14 @@ pub(super) fn check(
             .map(Some),
         None => Some(None),
     };
+    let max_drift = match &spec.max_drift {
+        Some(text) => problems
+            .take("spec.eventTime.maxDrift", duration::millis(text, 1_000))
+            .map(Some),
+        None => Some(None),
+    };
     Some(EventTime {
+        max_drift: max_drift?,
         origin: origin?,
         max_out_of_orderness: max_out_of_orderness?,
         idle_timeout: Duration::from_millis(idle_timeout?.unsigned_abs()),

@@ -8,7 +8,7 @@ use super::problems::Problems;
 use super::schema::{Digits, check_name, check_path};
 use super::scope::{Scope, Unique};
 use crate::names::OperatorName;
-use crate::{Field, FieldType, Fields, Table, TableFormat, TableOrigin};
+use crate::{Field, FieldType, Fields, Table, TableFormat, TableOrigin, TopicName};
 
 /// The table as far as it is known: None where it is broken, with its fields.
 pub(super) fn check(path: &str, spec: &TableSpec, problems: &mut Problems) -> (Option<Table>, Scope) {
@@ -46,11 +46,15 @@ pub(super) fn check(path: &str, spec: &TableSpec, problems: &mut Problems) -> (O
 }
 
 fn origin(path: &str, spec: &TableSpec, problems: &mut Problems) -> Option<TableOrigin> {
-    match (&spec.file, &spec.config_map) {
-        (Some(spec), None) => file(&format!("{path}.file.path"), spec, problems),
-        (None, Some(spec)) => config_map(&format!("{path}.configMap"), spec, problems),
+    match (&spec.file, &spec.config_map, &spec.topic) {
+        (Some(spec), None, None) => file(&format!("{path}.file.path"), spec, problems),
+        (None, Some(spec), None) => config_map(&format!("{path}.configMap"), spec, problems),
+        (None, None, Some(spec)) => {
+            let name = problems.take(format!("{path}.topic.name"), TopicName::parse(&spec.name));
+            name.map(TableOrigin::Topic)
+        }
         _ => {
-            problems.add(path, "set exactly one of file and configMap");
+            problems.add(path, "set exactly one of file, configMap and topic");
             None
         }
     }
@@ -83,12 +87,23 @@ fn config_map(path: &str, spec: &ConfigMapTableSpec, problems: &mut Problems) ->
 }
 
 fn format(path: &str, spec: &TableSpec, origin: &TableOrigin, problems: &mut Problems) -> Option<TableFormat> {
+    let name = match origin {
+        TableOrigin::File(name) | TableOrigin::ConfigMap { key: name, .. } => name,
+        TableOrigin::Topic(_) => {
+            if spec.format.is_some() {
+                problems.add(
+                    format!("{path}.format"),
+                    "leave it out: the records of a topic are JSON",
+                );
+            }
+            return Some(TableFormat::JsonLines);
+        }
+    };
     match spec.format {
         Some(RawFormat::Csv) => return Some(TableFormat::Csv),
         Some(RawFormat::JsonLines) => return Some(TableFormat::JsonLines),
         None => {}
     }
-    let (TableOrigin::File(name) | TableOrigin::ConfigMap { key: name, .. }) = origin;
     match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("csv") => Some(TableFormat::Csv),
         Some("jsonl" | "ndjson") => Some(TableFormat::JsonLines),

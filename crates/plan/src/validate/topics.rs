@@ -35,6 +35,14 @@ pub(super) fn check(
             joined(position, &streams.other, taken, problems);
         }
     }
+    for step in &declared.steps {
+        if let Some((path, Body::Join(spec))) = &step.body
+            && let Some(topic) = spec.table.as_ref().and_then(|table| table.topic.as_ref())
+            && let Ok(name) = TopicName::parse(&topic.name)
+        {
+            taken.0.push((name, format!("{path}.table.topic.name")));
+        }
+    }
     let sinks = sinks(declared, taken, problems);
     let dead_letter = match declared.dead_letter {
         Some(spec) => topic("spec.deadLetter.kafka", &spec.kafka, taken, problems),

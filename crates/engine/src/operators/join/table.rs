@@ -1,5 +1,7 @@
-//! Fields of a table for every row. The table never changes, so nothing is remembered between rows: what a row finds
-//! depends on its key and its time alone.
+//! Fields of a table for every row. Of a table that never changes what a row finds depends on its key and its time alone;
+//! one that is a topic changes between steps, by its owner (`live`).
+
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take;
@@ -7,6 +9,7 @@ use arrow::datatypes::TimestampMillisecondType;
 use millrace_format::{TableFault, TableRows};
 use millrace_plan::{Fields, Join, Table};
 
+use super::live::LiveTable;
 use crate::batch::Batch;
 use crate::operators::{Picked, record_batch};
 use crate::state::{Keys, View};
@@ -16,6 +19,27 @@ pub(crate) struct TableJoin {
     on: Vec<usize>,
     keeps_unmatched: bool,
     output: Fields,
+    rows: Rows,
+}
+
+enum Rows {
+    Fixed(Box<FixedRows>),
+    /// The program is shared by threads; of those that run chains there is one.
+    Live(Box<RwLock<LiveTable>>),
+}
+
+/// What a join asks of a table.
+pub(super) trait Lookup {
+    /// The keys, numbered.
+    fn keys(&self) -> &Keys;
+    /// The row of a key that holds at a time.
+    fn at(&self, key: u32, time: i64) -> Option<u32>;
+    /// The columns that are added, of these rows.
+    fn added(&self, found: &UInt32Array) -> Vec<ArrayRef>;
+}
+
+/// Rows that never change.
+struct FixedRows {
     /// Only those that are added.
     columns: Vec<ArrayRef>,
     keys: Keys,
@@ -40,19 +64,46 @@ impl TableJoin {
         });
         let (rows, keys, versions) = read.map_err(|faults| refused(table, &faults))?;
         let columns = spec.fields.iter().map(|at| rows.columns.column(*at).clone());
-        Ok(Self {
-            on: spec.on.clone(),
-            keeps_unmatched: spec.keeps_unmatched,
-            output: output.clone(),
+        let rows = FixedRows {
             columns: columns.collect(),
             keys,
             versions,
-        })
+        };
+        Ok(Self::with(spec, output, Rows::Fixed(Box::new(rows))))
+    }
+
+    /// A table without rows that will change.
+    pub(crate) fn live(spec: &Join, output: &Fields) -> Self {
+        Self::with(spec, output, Rows::Live(Box::new(RwLock::new(LiveTable::new(spec)))))
+    }
+
+    fn with(spec: &Join, output: &Fields, rows: Rows) -> Self {
+        Self {
+            on: spec.on.clone(),
+            keeps_unmatched: spec.keeps_unmatched,
+            output: output.clone(),
+            rows,
+        }
+    }
+
+    /// The table, where it is one that changes.
+    pub(crate) fn changing(&self) -> Option<RwLockWriteGuard<'_, LiveTable>> {
+        match &self.rows {
+            Rows::Fixed(_) => None,
+            Rows::Live(table) => Some(table.write().unwrap_or_else(PoisonError::into_inner)),
+        }
     }
 
     /// The rows that go on, with the fields of the table's row that each finds.
     pub(crate) fn apply(&self, batch: &Batch) -> Picked {
-        let found = self.find(batch);
+        match &self.rows {
+            Rows::Fixed(rows) => self.joined(batch, &**rows),
+            Rows::Live(table) => self.joined(batch, &*table.read().unwrap_or_else(PoisonError::into_inner)),
+        }
+    }
+
+    fn joined(&self, batch: &Batch, table: &impl Lookup) -> Picked {
+        let found = self.find(batch, table);
         let all = found.null_count() == 0 || self.keeps_unmatched;
         let (kept, rows, found) = match all {
             true => {
@@ -67,8 +118,7 @@ impl TableJoin {
                 (batch.filter(&mask), rows, found)
             }
         };
-        let added = self.columns.iter().map(|column| take(column, &found, None));
-        let added = added.map(|column| column.expect("rows lie within the table"));
+        let added = table.added(&found);
         let columns = kept.columns.columns().iter().cloned().chain(added).collect();
         let batch = Batch {
             columns: record_batch(&self.output, columns, kept.len()),
@@ -78,15 +128,30 @@ impl TableJoin {
     }
 
     /// For each row the table's row, or null.
-    fn find(&self, batch: &Batch) -> UInt32Array {
+    fn find(&self, batch: &Batch, table: &impl Lookup) -> UInt32Array {
         let keys: Vec<View<'_>> = self.on.iter().map(|at| View::of(batch.columns.column(*at))).collect();
         let mut scratch = Vec::new();
         let find = |(row, time): (usize, &i64)| {
             // No row of the table has a null key, so that no row of the stream with one finds any.
-            let key = self.keys.look_up(&keys, row, &mut scratch)?;
-            self.versions.at(key, *time)
+            let key = table.keys().look_up(&keys, row, &mut scratch)?;
+            table.at(key, *time)
         };
         batch.times.iter().enumerate().map(find).collect()
+    }
+}
+
+impl Lookup for FixedRows {
+    fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    fn at(&self, key: u32, time: i64) -> Option<u32> {
+        self.versions.at(key, time)
+    }
+
+    fn added(&self, found: &UInt32Array) -> Vec<ArrayRef> {
+        let added = self.columns.iter().map(|column| take(column, found, None));
+        added.map(|column| column.expect("rows lie within the table")).collect()
     }
 }
 
@@ -175,7 +240,7 @@ fn refused(table: &Table, faults: &[TableFault]) -> String {
 impl std::fmt::Debug for TableJoin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TableJoin")
-            .field("keys", &self.keys.len())
+            .field("on", &self.on)
             .finish_non_exhaustive()
     }
 }
