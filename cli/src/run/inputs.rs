@@ -79,8 +79,6 @@ fn sort(streams: &[&str], arguments: &[OsString]) -> anyhow::Result<(PathBuf, Ve
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     fn sorted(streams: &[&str], arguments: &[&str]) -> Result<Vec<String>, String> {
