@@ -317,3 +317,35 @@ fn one_stream_alone_waits_for_the_other() {
     close(&mut world);
     assert_eq!(written_pairs(&world), expected_pairs(&world));
 }
+
+/// Topics that are read get other places in the plan then: what was told of event time must not go with the places.
+#[test]
+fn a_step_added_behind_a_join_with_another_key_leaves_its_state_and_its_time() {
+    let (start, _) = WINDOWS.split_once("    - name: counts").unwrap();
+    let without = format!("{start}  sinks: [{{name: out, kafka: {{topic: out}}}}]\n");
+    let mut world = world(4, &without);
+    (0..200).for_each(|_| world.append());
+    // No partition is without records.
+    let now = world
+        .appended
+        .iter()
+        .filter_map(|record| whole(record, "at"))
+        .max()
+        .unwrap();
+    for partition in 0..i32::from(PARTITIONS) {
+        for right in [false, true] {
+            let value = json!({"k": "k", "right": right, "g": null, "v": 1, "at": now});
+            world.append_to(Some(partition), "k", value);
+        }
+    }
+    world.settle();
+    let before: i64 = written(&world).len() as i64;
+    world.change(WINDOWS);
+    (0..200).for_each(|_| world.append());
+    close(&mut world);
+    let expected: i64 = expected_counts(&world).values().map(|(n, _)| n).sum();
+    let counts = written(&world).into_iter().filter_map(|(value, _)| whole(&value, "n"));
+    let counted: i64 = counts.sum();
+    assert!(before > 10 && counted > 10, "{before} and {counted}");
+    assert_eq!(before + counted, expected);
+}

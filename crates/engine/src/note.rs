@@ -7,10 +7,11 @@ use crate::state::codec::{self, CodecError, Fixed, Reader};
 use crate::watermark::Watermark;
 
 /// How far event time has come on one partition of a stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// The partition: position of its topic among all that the plan reads, and its number.
-    pub from: (u16, i32),
+    /// The partition: name of its topic, which a changed plan does not move to another place as it does positions, and its
+    /// number.
+    pub from: (String, i32),
     /// How many partitions the stage has.
     pub of: u32,
     /// Its watermark; None before its first record.
@@ -22,13 +23,13 @@ pub struct Note {
 /// First byte of a note; a row is a JSON object and begins with `{`.
 const MARK: u8 = b'w';
 /// Version of the form.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 impl Note {
     /// The note as the value of a record without key.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = vec![MARK, VERSION];
-        self.from.0.put(&mut out);
+        codec::put_bytes(&mut out, self.from.0.as_bytes());
         self.from.1.put(&mut out);
         self.of.put(&mut out);
         self.watermark.is_some().put(&mut out);
@@ -48,7 +49,7 @@ impl Note {
         if reader.raw(2)? != [MARK, VERSION] {
             return Err(CodecError::Invalid("it is a note of another version"));
         }
-        let from = (reader.get()?, reader.get()?);
+        let from = (reader.text()?.to_owned(), reader.get()?);
         let of = reader.get()?;
         let known: bool = reader.get()?;
         let watermark = Some(reader.get()?).filter(|_| known);
@@ -67,7 +68,7 @@ impl Note {
 #[derive(Clone, Debug)]
 pub(crate) struct Merged {
     /// Watermark of each partition, and whether it is idle.
-    heard: BTreeMap<(u16, i32), (i64, bool)>,
+    heard: BTreeMap<(String, i32), (i64, bool)>,
     of: u32,
     current: i64,
 }
@@ -120,7 +121,7 @@ impl Merged {
         self.current.put(out);
         codec::put_length(out, self.heard.len());
         for ((topic, number), (watermark, idle)) in &self.heard {
-            topic.put(out);
+            codec::put_bytes(out, topic.as_bytes());
             number.put(out);
             watermark.put(out);
             idle.put(out);
@@ -134,8 +135,8 @@ impl Merged {
             current: reader.get()?,
             heard: BTreeMap::new(),
         };
-        for _ in 0..reader.count(15)? {
-            let from = (reader.get()?, reader.get()?);
+        for _ in 0..reader.count(14)? {
+            let from = (reader.text()?.to_owned(), reader.get()?);
             merged.heard.insert(from, (reader.get()?, reader.get()?));
         }
         reader.end()?;
@@ -149,7 +150,7 @@ mod tests {
 
     fn note(number: i32, watermark: Option<i64>, idle: bool) -> Note {
         Note {
-            from: (0, number),
+            from: ("t".to_owned(), number),
             of: 2,
             watermark,
             idle,

@@ -152,7 +152,7 @@ impl<'a, 't> World<'a, 't> {
                 let plan = self.program.plan();
                 let writes = |stage: &usize| plan.cut_behind(*stage) == plan.cut_behind(self.stage);
                 let note = Note {
-                    from: (self.stage as u16, 0),
+                    from: (format!("stage-{}", self.stage), 0),
                     of: (0..plan.all_stages()).filter(writes).count() as u32,
                     watermark,
                     idle: false,

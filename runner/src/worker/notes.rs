@@ -13,7 +13,7 @@ impl<C: Connector, S> Worker<C, S> {
     /// Tells the next stage of every partition how far event time has come there, where that has changed.
     pub(super) fn tell_times(&mut self) -> Result<(), Error> {
         let (plan, now) = (self.program.plan(), Instant::now());
-        for (Partition { topic, number }, task) in &mut self.tasks {
+        for (Partition { number, .. }, task) in &mut self.tasks {
             let stage = task.chain.stage();
             let cut = plan.cut_behind(stage);
             let (Some(watermark), Some(cut), Some(route)) = (task.chain.says(), cut, self.routes.internal(stage))
@@ -30,7 +30,7 @@ impl<C: Connector, S> Worker<C, S> {
                 .filter(|(topic, _)| plan.cut_behind(plan.stage_reading(*topic)) == Some(cut))
                 .map(|(_, count)| *count);
             let note = Note {
-                from: (*topic, *number),
+                from: (task.place.topic.to_string(), *number),
                 of: of.sum(),
                 watermark,
                 idle,

@@ -72,19 +72,11 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 impl World {
     /// `manifest` reads topic `in`; `record` makes what is written there.
     pub fn new(seed: u64, manifest: &str, record: fn(&mut Random) -> (String, serde_json::Value)) -> Self {
-        let object = yaml_serde::from_str(manifest).unwrap();
-        let plan = millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap();
         let broker = Broker::new();
-        for topic in plan.topics() {
-            broker.create_topic(topic.as_str(), PARTITIONS);
-        }
-        for topic in Routes::of(&plan).names() {
-            broker.create_topic(topic.as_str(), 3);
-        }
         Self {
+            program: program(manifest, &broker),
             broker,
             store: MemoryStore::new(),
-            program: Arc::new(Program::compile(Arc::new(plan)).unwrap()),
             workers: BTreeMap::new(),
             metrics: BTreeMap::new(),
             random: Random {
@@ -98,6 +90,13 @@ impl World {
             lost_commits: 0,
             refused_saves: 0,
         }
+    }
+
+    /// Another plan of the same pipeline, once all workers are gone.
+    pub fn change(&mut self, manifest: &str) {
+        self.workers.clear();
+        self.broker.expire_crashed_members();
+        self.program = program(manifest, &self.broker);
     }
 
     pub fn append(&mut self) {
@@ -226,6 +225,19 @@ impl World {
         };
         why
     }
+}
+
+/// The program of a manifest, whose topics are made where they are not there.
+fn program(manifest: &str, broker: &Broker) -> Arc<Program> {
+    let object = yaml_serde::from_str(manifest).unwrap();
+    let plan = millrace_plan::validate(&Manifest::StreamPipeline(Box::new(object)), &[]).unwrap();
+    for topic in plan.topics() {
+        broker.create_topic(topic.as_str(), PARTITIONS);
+    }
+    for topic in Routes::of(&plan).names() {
+        broker.create_topic(topic.as_str(), 3);
+    }
+    Arc::new(Program::compile(Arc::new(plan)).unwrap())
 }
 
 /// Plays seeds, each with `rounds` random events and faults, and compares what they come to. Faults must have happened.

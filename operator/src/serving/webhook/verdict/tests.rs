@@ -127,6 +127,37 @@ fn files_can_be_applied_in_any_order() {
 }
 
 #[test]
+fn what_a_join_reads_may_come_later_too_but_not_in_a_circle() {
+    let joins = |name: &str, from: &str| {
+        let mut object = pipeline(name, "amount > 3");
+        object["spec"]["operators"][0] = json!({"name": "pairs", "join": {
+            "stream": {"name": "other", "source": {"pipeline": {"name": from}}},
+            "match": [{"field": "id"}],
+            "ttl": "1h",
+            "fields": [{"field": "amount", "as": "theirs"}],
+        }});
+        object
+    };
+    let path = "spec.operators[0].join.stream.source.pipeline.name";
+    let verdict = create(&joins("b", "a"), &[]);
+    assert_eq!(
+        (paths(&verdict.problems), paths(&verdict.warnings)),
+        (vec![], vec![path])
+    );
+    assert_eq!(
+        create(&joins("b", "a"), &[pipeline("a", "amount > 3")]),
+        Verdict::default()
+    );
+    let verdict = create(&joins("b", "a"), &[joins("a", "c"), reader("c", "b")]);
+    assert_eq!(paths(&verdict.problems), [path]);
+    assert!(
+        verdict.problems[0]
+            .message
+            .contains("circle: b reads a reads c reads b")
+    );
+}
+
+#[test]
 fn an_object_that_closes_a_circle_is_refused() {
     let verdict = create(&reader("a", "b"), &[reader("b", "c"), reader("c", "a")]);
     assert_eq!(paths(&verdict.problems), [REFERENCE]);
