@@ -417,7 +417,9 @@ fn expected(case: &Case, (size, slide): (i64, i64), fails: bool) -> (Vec<String>
 fn known(outcome: &Outcome) -> Vec<String> {
     let lines = outcome.results.iter().flatten();
     let is_final = lines.filter(|line| line.contains("\"is_final\":true"));
-    let mut known: Vec<String> = is_final.map(|line| line.split(",\"x_").next().unwrap().to_owned()).collect();
+    let mut known: Vec<String> = is_final
+        .map(|line| line.split(",\"x_").next().unwrap().to_owned())
+        .collect();
     known.sort();
     known
 }
@@ -450,6 +452,12 @@ fn combined_rows_give_what_single_rows_and_a_plain_count_give() {
         results += known(&combined).len();
     }
     // Or it was no test of this.
-    assert!(late > 500 && failed > 300 && results > 10_000, "{late} {failed} {results}");
-    assert!(partials > 3_000 && crossed[0] < crossed[1] * 9 / 10, "{partials} {crossed:?}");
+    assert!(
+        late > 500 && failed > 300 && results > 10_000,
+        "{late} {failed} {results}"
+    );
+    assert!(
+        partials > 3_000 && crossed[0] < crossed[1] * 9 / 10,
+        "{partials} {crossed:?}"
+    );
 }

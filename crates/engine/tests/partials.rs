@@ -85,7 +85,8 @@ fn take(chain: &mut Chain, stored: &[Stored], effects: &mut Effects) -> Vec<Stri
     let stored: &'static [Stored] = stored.to_vec().leak();
     let records: Vec<Record<'_>> = stored.iter().map(record).collect();
     chain.step(Input::Records(&records), effects);
-    let text = |bytes: Bytes| String::from_utf8_lossy(effects.resolve(bytes, |_| None).unwrap_or_default()).into_owned();
+    let text =
+        |bytes: Bytes| String::from_utf8_lossy(effects.resolve(bytes, |_| None).unwrap_or_default()).into_owned();
     let mut told: Vec<String> = effects.emits.iter().map(|emit| text(emit.value)).collect();
     told.extend(effects.rejected.iter().map(|rejected| {
         let late = rejected.target == Target::LateRecords;
@@ -173,7 +174,10 @@ fn rows_whose_sum_is_too_large_cross_one_by_one_and_are_refused_one_by_one() {
     let (stored, rejected) = cross(&program, &[("a", i64::MAX, 1), ("a", 1, 1), ("a", 0, 1)]);
     assert!(stored.len() == 3 && rejected.is_empty() && !stored.iter().any(Stored::is_partial));
     let told = behind(&mut second(&program), &stored);
-    assert!(told.len() == 1 && told[0].starts_with("!1 aggregate-overflow 1: "), "{told:?}");
+    assert!(
+        told.len() == 1 && told[0].starts_with("!1 aggregate-overflow 1: "),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -191,7 +195,8 @@ fn a_row_that_fails_does_so_before_it_crosses() {
 fn partials_that_are_too_long_stay_rows() {
     let long: Vec<String> = (0..40).map(|at| format!("{at}{}", "x".repeat(2_000))).collect();
     let rows: Vec<_> = long.iter().map(|text| (text.as_str(), 1, 1)).collect();
-    let operator = "window: {tumbling: {size: 10ms}, keys: [v], aggregates: [{name: n, function: countDistinct, expression: g}]}";
+    let operator =
+        "window: {tumbling: {size: 10ms}, keys: [v], aggregates: [{name: n, function: countDistinct, expression: g}]}";
     let program = program(operator, "");
     let (stored, _) = cross(&program, &rows);
     assert!(stored.len() == 40 && !stored.iter().any(Stored::is_partial));
@@ -210,7 +215,15 @@ fn what_an_older_plan_has_left_is_read_by_a_newer_one_of_the_same_window() {
     let mixed = [rows[0].clone(), stored[0].clone(), rows[0].clone(), told(9)];
     for (rest, expected) in [
         ("", vec![line(true, 6, 20)]),
-        ("emit: {onUpdate: {}},", vec![line(false, 1, 5), line(false, 5, 15), line(false, 6, 20), line(true, 6, 20)]),
+        (
+            "emit: {onUpdate: {}},",
+            vec![
+                line(false, 1, 5),
+                line(false, 5, 15),
+                line(false, 6, 20),
+                line(true, 6, 20),
+            ],
+        ),
         ("allowedLateness: 5ms,", vec![line(false, 6, 20)]),
     ] {
         assert_eq!(behind(&mut second(&window(rest, SUMS)), &mixed), expected, "{rest}");

@@ -47,7 +47,9 @@ fn why_not(aggregate: &Aggregate) -> Option<String> {
         AggregateFunction::Stddev
         | AggregateFunction::StddevPop
         | AggregateFunction::Variance
-        | AggregateFunction::VariancePop => Some(format!("`{name}` depends on the order of the rows in its last digits")),
+        | AggregateFunction::VariancePop => {
+            Some(format!("`{name}` depends on the order of the rows in its last digits"))
+        }
         AggregateFunction::CollectList { .. } => Some(format!("`{name}` refuses single rows when it is full")),
         AggregateFunction::Count
         | AggregateFunction::Sum

@@ -51,7 +51,9 @@ pub(crate) fn prune(mut plan: Plan) -> Plan {
 
 /// Moves what is carried over a cut, which is all that is left behind it.
 fn move_cut(cut: &mut Repartition, moved: &Moved) -> Moved {
-    let crosses: Needed = (0..cut.fields.len()).map(|field| cut.carried.contains(&field)).collect();
+    let crosses: Needed = (0..cut.fields.len())
+        .map(|field| cut.carried.contains(&field))
+        .collect();
     cut.fields = kept(&cut.fields, &crosses);
     cut.carried = moved.all(&cut.carried);
     Moved::new(&crosses)

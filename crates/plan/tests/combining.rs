@@ -81,9 +81,18 @@ fn others_need_every_row_by_itself() {
         assert_eq!(window(rest, count), why(expected));
     }
     for (aggregate, expected) in [
-        ("function: sum, expression: f", "`n` adds doubles, which depends on their order"),
-        ("function: avg, expression: f", "`n` adds doubles, which depends on their order"),
-        ("function: sum, expression: v, distinct: true", "`n` is over distinct values"),
+        (
+            "function: sum, expression: f",
+            "`n` adds doubles, which depends on their order",
+        ),
+        (
+            "function: avg, expression: f",
+            "`n` adds doubles, which depends on their order",
+        ),
+        (
+            "function: sum, expression: v, distinct: true",
+            "`n` is over distinct values",
+        ),
         (
             "function: stddev, expression: v",
             "`n` depends on the order of the rows in its last digits",

@@ -139,7 +139,10 @@ impl Case {
                 let combined = World::new(stage, &mut None).settling().whole();
                 let plain = World::new(Stage { program, ..stage }, &mut None).settling().whole();
                 if let Some(difference) = combined.other_results(&plain) {
-                    return Err(fail(format!("{difference}\nin stage {}, combined and one by one", stage.stage)));
+                    return Err(fail(format!(
+                        "{difference}\nin stage {}, combined and one by one",
+                        stage.stage
+                    )));
                 }
                 played.combined += 1;
             }

@@ -92,10 +92,14 @@ pub(crate) fn make(random: &mut Random) -> Made {
         let program = Program::with_tables(Arc::new(plan), &tables);
         Arc::new(program.unwrap_or_else(|why| unreachable!("{why}\n{text}")))
     };
-    let one_by_one = plan.repartitions.iter().any(|cut| plan.combines(cut).is_ok()).then(|| Plan {
-        late_records: Some(plan.dead_letter.clone()),
-        ..plan.clone()
-    });
+    let one_by_one = plan
+        .repartitions
+        .iter()
+        .any(|cut| plan.combines(cut).is_ok())
+        .then(|| Plan {
+            late_records: Some(plan.dead_letter.clone()),
+            ..plan.clone()
+        });
     let (program, one_by_one) = (compiled(plan), one_by_one.map(compiled));
     Made {
         text,

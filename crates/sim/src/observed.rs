@@ -79,7 +79,11 @@ impl Observed {
     pub(crate) fn of_rows(effects: &Effects, records: &[Record<'_>], plan: &Plan) -> Self {
         Self {
             results: Vec::new(),
-            rows: effects.emits.iter().map(|emit| Stored::of(emit, effects, records)).collect(),
+            rows: effects
+                .emits
+                .iter()
+                .map(|emit| Stored::of(emit, effects, records))
+                .collect(),
             ..Self::of(effects, records, plan)
         }
     }
