@@ -4,6 +4,12 @@
 export CARGO_TARGET_DIR ?= $(HOME)/.cache/millrace/target
 export MILLRACE_BIN_DIR ?= $(CARGO_TARGET_DIR)/debug
 EXAMPLE := examples/01-filter-map
+# Names of the integration tests in folders. cargo gets them one by one, always of the whole workspace: `-p` and `--exclude`
+# change the features of dependencies, and build them anew.
+tests = $(notdir $(basename $(wildcard $(1:=/*.rs))) $(patsubst %/main.rs,%,$(wildcard $(1:=/*/main.rs))))
+UNIT := $(call tests,crates/*/tests crds/tests operator/tests runner/tests)
+E2E := $(call tests,e2e/tests)
+$(if $(filter $(UNIT),$(E2E)),$(error two crates have a test called $(filter $(UNIT),$(E2E))))
 
 .DEFAULT_GOAL := help
 .PHONY: help build run demo test unit e2e sim lint crds broker cluster bench tools clean
@@ -23,17 +29,17 @@ demo: build ## Kubernetes and Kafka up, Millrace installed, an example at work, 
 test: lint unit e2e ## everything: lints, tests of all crates, whole-system tests on a real broker and a real cluster
 
 unit: tools ## tests of all crates, without a broker
-	cargo test --workspace --exclude millrace-e2e
+	cargo test --workspace --lib --bins $(addprefix --test ,$(UNIT))
 
 e2e: build ## whole-system tests on a real Kafka broker (fetched with Maven) and a real Kubernetes (built with Go)
 	@.ci/tools cluster
-	$(MILLRACE_BIN_DIR)/millrace-broker -- cargo test --workspace --test kafka && cargo test -p millrace-e2e --no-fail-fast
+	$(MILLRACE_BIN_DIR)/millrace-broker -- cargo test --workspace --test kafka && cargo test --workspace --no-fail-fast $(addprefix --test ,$(E2E))
 
 sim: tools ## simulated crashes: SEED=n tells one run step by step, SEEDS=from..to plays many (1,000 are part of `make unit`)
 	cargo run -q -p millrace-sim -- $(or $(SEED),$(SEEDS),0..1000)
 
-lint: tools ## formatting, clippy, source files that nothing declares, generated files
-	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && python3 .ci/undeclared.py
+lint: tools ## formatting, clippy, source files that nothing declares, features on which building and testing differ
+	cargo fmt --all --check && cargo clippy --workspace --all-targets -- -D warnings && python3 .ci/undeclared.py && .ci/features
 
 crds: build ## writes the CustomResourceDefinitions in crds/ and in the chart anew from the Rust types
 	$(MILLRACE_BIN_DIR)/crdgen crds && $(MILLRACE_BIN_DIR)/crdgen charts/millrace/files

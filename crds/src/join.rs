@@ -168,7 +168,7 @@ pub struct TableSchemaSpec {
     {"rule": "self.type == 'decimal' || !has(self.precision)", "message": "only type decimal has precision"}
 ]))]
 pub struct TableFieldSpec {
-    /// Name in `key`, `on` and `fields`.
+    /// Name in `key`, `match` and `fields`.
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
     /// Type of the value. A value that does not fit is an error of the table.

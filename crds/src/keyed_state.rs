@@ -31,8 +31,8 @@ pub enum TimeDomain {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct DeduplicateSpec {
-    /// Fields that records must have in common. They must include the fields of the record key (`spec.key`), so that all
-    /// such records stand in one partition.
+    /// Fields that records must have in common. Where they do not include the fields of the record key (`spec.key`), rows
+    /// change partitions through an internal topic.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub keys: Vec<String>,
     /// Which one. Default: `first`.
@@ -62,8 +62,8 @@ pub enum Keep {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct PreviousSpec {
-    /// Fields that records must have in common. They must include the fields of the record key (`spec.key`), so that all
-    /// such records stand in one partition.
+    /// Fields that records must have in common. Where they do not include the fields of the record key (`spec.key`), rows
+    /// change partitions through an internal topic.
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub keys: Vec<String>,
     /// Values to take over; they stand behind all others, in this order.

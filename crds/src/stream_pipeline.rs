@@ -52,8 +52,8 @@ pub struct StreamPipelineSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaSpec>,
     /// Fields that the record key is made of: the key is the bare string of a single string field, else the JSON text of
-    /// the value, or of an object of several. A record whose key differs is a bad record. Needed for `groupBy` and
-    /// `window`; without it keys are passed on and mean nothing.
+    /// the value, or of an object of several. A record whose key differs is a bad record. A step with
+    /// these among its `keys` needs no internal topic. Left out: keys are passed on and mean nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 128)), extend("x-kubernetes-list-type" = "set"))]
     pub key: Option<Vec<String>>,

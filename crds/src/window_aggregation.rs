@@ -36,7 +36,9 @@ use crate::{
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"Reason","type":"string","jsonPath":".status.conditions[?(@.type=='Ready')].reason","priority":1}"#,
     printcolumn = r#"{"name":"Topics","type":"string","jsonPath":".spec.source.kafka.topics","priority":1}"#,
-    printcolumn = r#"{"name":"Window","type":"string","jsonPath":".spec.window.tumbling.size","priority":1}"#
+    printcolumn = r#"{"name":"Tumbling","type":"string","jsonPath":".spec.window.tumbling.size","priority":1}"#,
+    printcolumn = r#"{"name":"Sliding","type":"string","jsonPath":".spec.window.sliding.size","priority":1}"#,
+    printcolumn = r#"{"name":"Session","type":"string","jsonPath":".spec.window.session.gap","priority":1}"#
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [

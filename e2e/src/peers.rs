@@ -1,6 +1,10 @@
 //! The same job on Kafka Streams, on Flink, on a model that goes through the records one by one, and on `millrace run`.
 //! The two peers are real: their libraries come from Maven Central, the programs in `oracle/` only feed them.
 
+mod aggregates;
+
+mod input;
+
 mod model;
 
 mod ours;
@@ -10,6 +14,8 @@ mod peer;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+pub use aggregates::{Aggregates, COMPARED, Compared};
+pub use input::records;
 pub use model::{SessionEnds, join, windows};
 pub use ours::{Ours, knows, ours};
 pub use peer::Peer;

@@ -16,8 +16,9 @@ use serde_json::{Value, json};
 
 /// Within which a cause must show.
 const SAID: Duration = Duration::from_secs(30);
-/// Within which a pipeline heals: pods are started anew after their back-off.
-const HEALED: Duration = Duration::from_secs(120);
+/// Within which a pipeline heals: the kubelet tries to mount a Secret again after up to 122 s, whenever it comes; then the
+/// runner starts.
+const HEALED: Duration = Duration::from_secs(122 + 30);
 
 /// A cause, how it is removed, and what must be said meanwhile.
 struct Row {

@@ -5,6 +5,8 @@ import java.io.IOException;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.LocalDateTime;
+import java.time.ZoneOffset;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
@@ -56,6 +58,7 @@ public final class Flink {
     public static void main(String[] arguments) throws Exception {
         StreamExecutionEnvironment env = StreamExecutionEnvironment.createLocalEnvironment(1, new Configuration());
         StreamTableEnvironment tables = StreamTableEnvironment.create(env);
+        tables.getConfig().setLocalTimeZone(ZoneOffset.UTC);
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
         for (String line = in.readLine(); line != null; line = in.readLine()) {
             int number = RESULTS.size();
@@ -63,6 +66,7 @@ public final class Flink {
             JsonNode job = JSON.readTree(line);
             switch (job.get("kind").asText()) {
                 case "join", "window-join" -> join(tables, env, job, number);
+                case "aggregates" -> aggregates(tables, env, job, number);
                 default -> window(env, job, number);
             }
         }
@@ -152,14 +156,45 @@ public final class Flink {
         }
     }
 
-    /** By SQL: it has outer joins too, whose rows without a match come once the watermark says that there is none. */
-    private static void join(StreamTableEnvironment tables, StreamExecutionEnvironment env, JsonNode job, int number) {
+    private static void view(StreamTableEnvironment tables, StreamExecutionEnvironment env, JsonNode job, String side, int number) {
         Schema schema = Schema.newBuilder()
                 .column("f0", DataTypes.STRING()).column("f1", DataTypes.BIGINT()).column("f2", DataTypes.BIGINT())
                 .columnByMetadata("ts", DataTypes.TIMESTAMP_LTZ(3), "rowtime")
                 .watermark("ts", "SOURCE_WATERMARK()").build();
+        tables.createTemporaryView(side + number, source(env, job, side), schema);
+    }
+
+    /**
+     * By SQL, whose functions are Flink's own: the job's expressions over f0, v (the value or NULL), d (v as a double) and ts,
+     * a key and tumbling window. Results are arrays of what the expressions give.
+     */
+    private static void aggregates(StreamTableEnvironment tables, StreamExecutionEnvironment env, JsonNode job, int number) {
+        view(tables, env, job, "left", number);
+        List<String> expressions = new ArrayList<>();
+        job.get("expressions").forEach(expression -> expressions.add(expression.asText()));
+        tables.createTemporaryView("values" + number, tables.sqlQuery(String.format(
+                "SELECT *, CAST(v AS DOUBLE) AS d FROM (SELECT *, NULLIF(f2, -9223372036854775807 - 1) AS v FROM left%d)", number)));
+        String sql = String.format("SELECT f0, window_start, %3$s FROM TUMBLE(TABLE values%1$d, DESCRIPTOR(ts), "
+                        + "INTERVAL '%2$s' SECOND(3, 3)) GROUP BY f0, window_start, window_end",
+                number, seconds(job, "size"), String.join(", ", expressions));
+        tables.toDataStream(tables.sqlQuery(sql)).map(row -> put(number, values(row))).sinkTo(new DiscardingSink<>());
+    }
+
+    private static String values(Row row) {
+        ObjectNode result = JSON.createObjectNode();
+        LocalDateTime start = (LocalDateTime) row.getField(1);
+        result.put("key", (String) row.getField(0)).put("start", start.toInstant(ZoneOffset.UTC).toEpochMilli());
+        ArrayNode values = result.putArray("values");
+        for (int at = 2; at < row.getArity(); at++) {
+            values.addPOJO(row.getField(at));
+        }
+        return result.toString();
+    }
+
+    /** By SQL: it has outer joins too, whose rows without a match come once the watermark says that there is none. */
+    private static void join(StreamTableEnvironment tables, StreamExecutionEnvironment env, JsonNode job, int number) {
         for (String side : new String[] {"left", "right"}) {
-            tables.createTemporaryView(side + number, source(env, job, side), schema);
+            view(tables, env, job, side, number);
         }
         String type = switch (job.get("type").asText()) {
             case "left" -> "LEFT JOIN";

@@ -37,10 +37,15 @@ impl Peer {
 
     /// The results of each job.
     pub fn answer(self, jobs: &[Job]) -> Result<Vec<Vec<Value>>> {
+        self.play(&jobs.iter().map(Job::json).collect::<Vec<_>>())
+    }
+
+    /// The results of each job, as the program reads it.
+    pub(super) fn play(self, jobs: &[Value]) -> Result<Vec<Vec<Value>>> {
         let class_path = self.class_path()?;
         let folder = tempfile::tempdir()?;
         let [input, output, log] = ["in", "out", "log"].map(|name| folder.path().join(name));
-        let lines: Vec<String> = jobs.iter().map(|job| job.json().to_string()).collect();
+        let lines: Vec<String> = jobs.iter().map(Value::to_string).collect();
         fs::write(&input, lines.join("\n"))?;
         let mut shell = Command::new("sh");
         shell.args(["-c", r#"in="$1"; out="$2"; shift 2; exec "$@" <"$in" >"$out""#, "sh"]);

@@ -18,6 +18,7 @@ fn wrong_values_are_refused_by_name() {
         ("operator.log.format=xml", "/operator/log/format"),
         ("operator.observeEvery=5", "/operator/observeEvery"),
         ("operator.observeEvery=5d", "/operator/observeEvery"),
+        ("operator.watchLifetime=200", "/operator/watchLifetime"),
         (
             "operator.resources.limits.memory=lots",
             "/operator/resources/limits/memory",

@@ -11,7 +11,7 @@ use millrace_plan::{Deduplicate, Fields, Keep};
 use crate::batch::Batch;
 use crate::operators::{Fault, Keyed, Made, Now, Picked, StateSize};
 use crate::state::codec::{self, CodecError, Reader};
-use crate::state::{Entries, Expiring, KeyColumns, Keys, saved_shape_is};
+use crate::state::{Entries, Expiring, KeyColumns, Keys};
 
 /// The keys of one partition that are remembered.
 pub(crate) struct DeduplicateOperator {
@@ -97,15 +97,11 @@ impl Keyed for DeduplicateOperator {
     }
 
     fn save(&self, out: &mut Vec<u8>) {
-        crate::state::save_shape(&self.shape, out);
-        self.keys.save(&self.layout, out);
+        self.keys.save_whole(&self.shape, &self.layout, out);
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut reader = Reader::new(bytes);
-        saved_shape_is(&self.shape, &mut reader)?;
-        let keys = Expiring::load(&self.layout, &mut reader).and_then(|keys| reader.end().map(|()| keys));
-        self.keys = keys.map_err(|error| error.to_string())?;
+        self.keys = Expiring::load_whole(&self.shape, &self.layout, bytes)?;
         Ok(())
     }
 }

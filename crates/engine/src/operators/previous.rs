@@ -6,7 +6,7 @@ use millrace_plan::{Fields, Previous};
 use crate::batch::Batch;
 use crate::operators::{Fault, Keyed, Made, Now, Picked, StateSize, record_batch};
 use crate::state::codec::{self, CodecError, Reader};
-use crate::state::{ColumnBuilder, Entries, Expiring, KeyColumns, Keys, decode_row, encode_row, saved_shape_is};
+use crate::state::{ColumnBuilder, Entries, Expiring, KeyColumns, Keys, decode_row, encode_row};
 
 /// The latest row of every key of one partition.
 pub(crate) struct PreviousOperator {
@@ -109,15 +109,11 @@ impl Keyed for PreviousOperator {
     }
 
     fn save(&self, out: &mut Vec<u8>) {
-        crate::state::save_shape(&self.shape, out);
-        self.rows.save(&self.layout, out);
+        self.rows.save_whole(&self.shape, &self.layout, out);
     }
 
     fn load(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let mut reader = Reader::new(bytes);
-        saved_shape_is(&self.shape, &mut reader)?;
-        let rows = Expiring::load(&self.layout, &mut reader).and_then(|rows| reader.end().map(|()| rows));
-        self.rows = rows.map_err(|error| error.to_string())?;
+        self.rows = Expiring::load_whole(&self.shape, &self.layout, bytes)?;
         Ok(())
     }
 }

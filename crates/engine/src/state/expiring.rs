@@ -10,6 +10,7 @@
 
 use crate::state::codec::{self, CodecError, Reader};
 use crate::state::keys::Keys;
+use crate::state::shape::{save_shape, saved_shape_is};
 use crate::state::view::View;
 
 /// Entries that are looked at in a step, whatever there is to do; rows of the step come on top.
@@ -236,6 +237,20 @@ impl<E: Entries> Expiring<E> {
             }
         }
         put(&whole, out);
+    }
+
+    /// Writes a whole state: its shape, then what [`Self::save`] writes.
+    pub(crate) fn save_whole(&self, shape: &[String], layout: &E::Layout, out: &mut Vec<u8>) {
+        save_shape(shape, out);
+        self.save(layout, out);
+    }
+
+    /// Reads what `save_whole` wrote. Another shape is an error that says what differs.
+    pub(crate) fn load_whole(shape: &[String], layout: &E::Layout, bytes: &[u8]) -> Result<Self, String> {
+        let mut reader = Reader::new(bytes);
+        saved_shape_is(shape, &mut reader)?;
+        let loaded = Self::load(layout, &mut reader).and_then(|loaded| reader.end().map(|()| loaded));
+        loaded.map_err(|error| error.to_string())
     }
 
     /// Reads what `save` wrote under the same layout.
