@@ -127,6 +127,20 @@ fn windows_of_windows() {
 }
 
 #[test]
+fn top_routes() {
+    let run = run(&["14-top-routes/pipeline.yaml"]);
+    same_multiset(run.output, expected("14-top-routes/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
+fn delays_and_weather() {
+    let run = run(&["15-delays-and-weather/pipeline.yaml"]);
+    same_multiset(run.output, expected("15-delays-and-weather/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
 fn group_by() {
     let run = run(&["03-group-by/pipeline.yaml"]);
     let expected = expected("03-group-by/expected.jsonl");
