@@ -379,6 +379,60 @@ def windows_of_windows():
     return {"input.jsonl": lines, "expected.jsonl": encode(results)}
 
 
+def top_routes():
+    lines = flights(1700)
+    day, offset, counts, days = 24 * HOUR, 5 * HOUR, {}, {}
+    for f in records(lines):
+        # Out of order by a day at most: nothing is late.
+        route = (f["ts"] - (f["ts"] - offset) % day, f["origin"] + "-" + f["dest"], f["distance"])
+        counts[route] = counts.get(route, 0) + 1
+    for (start, route, miles), count in counts.items():
+        days.setdefault(start, []).append((count, miles, route))
+    results = []
+    for start, routes in days.items():
+        best = sorted(routes, reverse=True)[:11]
+        # Or their order would depend on which partition was read first.
+        assert len({(count, miles) for count, miles, _ in best}) == 11
+        best.pop()
+        results.append({
+            "day": start,
+            "window_start": start,
+            "window_end": start + day,
+            "is_final": True,
+            "routes": [route for _, _, route in best],
+            "flights": [count for count, _, _ in best],
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
+def delays_and_weather():
+    lines = flights(1700)
+    weather = table("weather-january.csv")
+    for row in weather:
+        row["observed"] = int(datetime.datetime.fromisoformat(row["time_hour"]).timestamp() * 1000)
+    hours = {}
+    for f in records(lines):
+        before = [row for row in weather if row["origin"] == f["origin"] and row["observed"] <= f["ts"]]
+        last = max(before, key=lambda row: row["observed"], default={"wind_speed": None, "precip": None})
+        hours.setdefault((f["ts"] - f["ts"] % HOUR, f["carrier"], f["origin"]), []).append((f["dep_delay"], last))
+    results = []
+    for (start, carrier, origin), rows in sorted(hours.items(), key=lambda hour: hour[0][0]):
+        known = [delay for delay, _ in rows if delay is not None]
+        most = {name: max((float(row[name]) for _, row in rows if row[name]), default=None) for name in ["wind_speed", "precip"]}
+        results.append({
+            "carrier": carrier,
+            "origin": origin,
+            "window_start": start,
+            "window_end": start + HOUR,
+            "is_final": True,
+            "flights": len(rows),
+            "delay": sum(known) / len(known) if known else None,
+            "wind": most["wind_speed"],
+            "rain": most["precip"],
+        })
+    return {"input.jsonl": lines, "expected.jsonl": encode(results)}
+
+
 def keyed_state():
     lines = []
     for at, line in enumerate(flights(1200)):
@@ -465,7 +519,9 @@ EXAMPLES = {
     "12-windows-of-windows": windows_of_windows,
     "10-keyed-state": keyed_state,
     "13-join-streams": join_streams,
-    "14-table-topic": table_topic,
+    "16-table-topic": table_topic,
+    "14-top-routes": top_routes,
+    "15-delays-and-weather": delays_and_weather,
 }
 
 

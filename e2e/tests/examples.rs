@@ -114,10 +114,10 @@ fn join_with_tables() {
 
 #[test]
 fn join_with_a_table_that_is_a_topic() {
-    let rows = examples().join("14-table-topic/airlines.jsonl");
+    let rows = examples().join("16-table-topic/airlines.jsonl");
     let table = format!("airlines={}", rows.display());
-    let run = run_with(&["14-table-topic/pipeline.yaml"], &["--table", &table]);
-    assert_eq!(run.output, expected("14-table-topic/expected.jsonl"));
+    let run = run_with(&["16-table-topic/pipeline.yaml"], &["--table", &table]);
+    assert_eq!(run.output, expected("16-table-topic/expected.jsonl"));
     assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
 }
 
@@ -132,6 +132,20 @@ fn sessions() {
 fn windows_of_windows() {
     let run = run(&["12-windows-of-windows/pipeline.yaml"]);
     same_multiset(run.output, expected("12-windows-of-windows/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
+fn top_routes() {
+    let run = run(&["14-top-routes/pipeline.yaml"]);
+    same_multiset(run.output, expected("14-top-routes/expected.jsonl")).unwrap();
+    assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
+}
+
+#[test]
+fn delays_and_weather() {
+    let run = run(&["15-delays-and-weather/pipeline.yaml"]);
+    same_multiset(run.output, expected("15-delays-and-weather/expected.jsonl")).unwrap();
     assert_eq!((run.dead_letters.len(), run.late.len()), (0, 0));
 }
 

@@ -79,7 +79,7 @@ fn expected(input: &[Stored], names: &Names) -> Vec<Outcome> {
 
 fn scenario(name: &str) -> Scenario {
     let broker = shared();
-    let manifest = Manifest::example("14-table-topic/pipeline.yaml").unwrap();
+    let manifest = Manifest::example("16-table-topic/pipeline.yaml").unwrap();
     Scenario::new(manifest, broker.client(), broker.bootstrap(), "flights-named", name).unwrap()
 }
 
@@ -141,7 +141,7 @@ fn every_record_finds_the_row_of_its_time_once_though_runners_are_killed() {
 fn a_runner_waits_for_a_table_that_is_missing_and_says_so() {
     let broker = shared();
     broker.client().create_topic("flights-unnamed", PARTITIONS).unwrap();
-    let manifest = Manifest::example("14-table-topic/pipeline.yaml").unwrap();
+    let manifest = Manifest::example("16-table-topic/pipeline.yaml").unwrap();
     let mut text: serde_json::Value = serde_json::from_str(&manifest.to_string()).unwrap();
     text["spec"]["operators"][0]["join"]["table"]["topic"]["name"] = "nowhere".into();
     let manifest = manifest.with("spec.operators", text["spec"]["operators"].take());

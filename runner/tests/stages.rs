@@ -57,6 +57,22 @@ fn new(seed: u64) -> World {
     World::new(seed, WINDOWS, record)
 }
 
+/// The same with rows that cross one by one: a topic for late records needs them.
+fn one_by_one(seed: u64) -> World {
+    let late = "  lateRecords: {kafka: {topic: late}}\n  sinks:";
+    World::new(seed, &WINDOWS.replacen("  sinks:", late, 1), record)
+}
+
+/// Records of the internal topic that are still there: rows, and those that stand for several.
+fn crossed(world: &World) -> (usize, usize) {
+    let stored = world.broker.read_committed("millrace-default-windows-windows").unwrap();
+    let begins = |with: u8| {
+        let values = stored.iter().filter_map(|(_, record)| record.value.as_deref());
+        values.filter(|value| value.first() == Some(&with)).count()
+    };
+    (begins(b'{'), begins(b'p'))
+}
+
 /// Group and start of a window, with count and sum.
 type Windows = BTreeMap<(i64, i64), (i64, i64)>;
 
@@ -125,18 +141,41 @@ fn partitions_that_wait_for_others_are_read_to_their_end_however_runners_end() {
 }
 
 #[test]
-fn without_faults_every_window_comes_out_once() {
-    let mut world = new(1);
+fn windows_over_rows_that_cross_one_by_one_are_the_same() {
+    play(0..100, 250, one_by_one, |world, seed| {
+        close(world);
+        assert_eq!(written(world), expected(world, 1 << 39), "seed {seed}");
+    });
+}
+
+/// One runner, which finds `together` records whenever it looks.
+fn without_faults(mut world: World, together: usize) -> (Windows, (usize, usize)) {
     world.start("a");
-    for _ in 0..50 {
-        (0..5).for_each(|_| world.append());
-        world.act("a", |worker| worker.turn(Duration::ZERO).map(drop));
+    for _ in 0..250 / together {
+        (0..together).for_each(|_| world.append());
+        world.act("a", |worker| {
+            while worker.turn(Duration::ZERO)? {}
+            Ok(())
+        });
     }
     world.act("a", Runner::commit);
+    let crossed = crossed(&world);
     close(&mut world);
     let windows = written(&world);
     assert_eq!(windows, expected(&world, 1 << 39));
     assert!(windows.len() > 3, "{windows:?}");
+    (windows, crossed)
+}
+
+#[test]
+fn without_faults_every_window_comes_out_once_combined_or_not() {
+    let (few, (rows, partials)) = without_faults(new(1), 5);
+    assert!(rows > 0, "few rows cross one by one: {rows} {partials}");
+    let (many, (rows, partials)) = without_faults(new(1), 125);
+    assert!(partials > 0, "many rows are combined: {rows} {partials}");
+    let (single, (rows, partials)) = without_faults(one_by_one(1), 125);
+    assert!(rows > 100 && partials == 0, "{rows} {partials}");
+    assert_eq!((&few, &many), (&single, &single));
 }
 
 #[test]

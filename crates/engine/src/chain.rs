@@ -301,9 +301,9 @@ impl Chain {
         Some(self.time.watermark()).filter(|watermark| *watermark != Watermark::NONE)
     }
 
-    /// Which partition of the stage before holds the watermark back, of all that this stage is told of: topic, by position
-    /// among all that the plan reads, and number. None: nobody is waited for, or there is no stage before.
-    pub fn held_back_by(&self, before: impl Iterator<Item = (u16, i32)>) -> Option<(u16, i32)> {
+    /// Which partition of the stages before holds the watermark back, of all that this stage is told of: name of its topic,
+    /// and number. None: nobody is waited for, or there is no stage before.
+    pub fn held_back_by(&self, before: impl Iterator<Item = (String, i32)>) -> Option<(String, i32)> {
         self.time.held_back_by(before)
     }
 

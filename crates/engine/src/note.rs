@@ -106,14 +106,14 @@ impl Merged {
 
     /// Which partition before this one holds the watermark back, of all there are: the first that was not heard of, or
     /// else the one with the least watermark of those that are awake. None: none is awake, so nobody is waited for.
-    pub(crate) fn held_back_by(&self, mut all: impl Iterator<Item = (u16, i32)>) -> Option<(u16, i32)> {
+    pub(crate) fn held_back_by(&self, mut all: impl Iterator<Item = (String, i32)>) -> Option<(String, i32)> {
         if let Some(silent) = all.find(|from| !self.heard.contains_key(from)) {
             return Some(silent);
         }
         let awake = self.heard.iter().filter(|(_, (_, idle))| !idle);
         awake
             .min_by_key(|(_, (watermark, _))| *watermark)
-            .map(|(from, _)| *from)
+            .map(|(from, _)| from.clone())
     }
 
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
@@ -200,8 +200,9 @@ mod tests {
         for (name, notes, expected) in rows {
             let mut merged = Merged::new();
             notes.into_iter().for_each(|note| merged.hear(note));
-            let all = [(0, 0), (0, 1)].into_iter();
-            assert_eq!(merged.held_back_by(all), expected.map(|number| (0, number)), "{name}");
+            let of = |number| ("t".to_owned(), number);
+            let all = [of(0), of(1)].into_iter();
+            assert_eq!(merged.held_back_by(all), expected.map(of), "{name}");
         }
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use millrace_engine::{Chain, Effects, Input, Note, Program, Record};
 use millrace_plan::{Plan, load, validate};
 
+const ROUNDS: usize = 3;
 const RECORDS: usize = 1_000_000;
 /// Records of a step, as many as a full fetch of a partition has.
 const STEP: usize = 4_000;
@@ -139,7 +140,7 @@ fn play(program: &Arc<Program>, input: &[Vec<(String, String)>]) -> Cost {
 fn commit(before: &[Chain], crossed: &mut [Vec<Stored>]) {
     for (number, chain) in (0..).zip(before) {
         let note = Note {
-            from: (0, number),
+            from: ("in".to_owned(), number),
             of: PARTITIONS as u32,
             watermark: chain.says().unwrap(),
             idle: false,
@@ -188,18 +189,33 @@ fn rows_that_cross_combined_and_one_by_one() {
     writeln!(out, "{line}\n|---|---|---|---|---|---|").unwrap();
     for destinations in [100, 1_000, 10_000] {
         let input = input(destinations);
-        let mut results = Vec::new();
-        for (how, late) in [("one by one", "lateRecords: {kafka: {topic: late}}"), ("combined", "")] {
-            let program = Arc::new(Program::compile(Arc::new(plan(late))).unwrap());
-            let cost = play(&program, &input);
-            let ([one, two], records, megabytes) = (cost.stages, cost.records, cost.bytes as f64 / 1e6);
+        let ways = ["lateRecords: {kafka: {topic: late}}", ""].map(|late| {
+            let program = Program::compile(Arc::new(plan(late))).unwrap();
+            Arc::new(program)
+        });
+        // In turn, so that what else the machine does hits both; the least of each is what it costs.
+        let rounds: Vec<[Cost; 2]> = (0..ROUNDS)
+            .map(|_| [0, 1].map(|way: usize| play(&ways[way], &input)))
+            .collect();
+        for (way, how) in ["one by one", "combined"].into_iter().enumerate() {
+            let least = |stage: usize| {
+                rounds
+                    .iter()
+                    .map(|costs| costs[way].stages[stage])
+                    .fold(f64::MAX, f64::min)
+            };
+            let Cost { records, bytes, .. } = rounds[0][way];
+            let (one, two, megabytes) = (least(0), least(1), bytes as f64 / 1e6);
             writeln!(
                 out,
                 "| {destinations} | {how} | {one:.2} | {two:.2} | {records} | {megabytes:.1} |"
             )
             .unwrap();
-            results.push(cost.results);
         }
-        assert_eq!(results[0], results[1]);
+        assert!(
+            rounds
+                .iter()
+                .all(|[single, combined]| single.results == combined.results)
+        );
     }
 }

@@ -58,15 +58,15 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
     }
 
-    /// Which partition of the stage before a task waits for.
+    /// Which partition of the stages before a task waits for.
     fn held_back_by(&self, task: &Task) -> Option<PartitionName> {
         let plan = self.program.plan();
-        let before = task.chain.stage().checked_sub(1)?;
-        let of_stage_before = (0..).zip(&self.partitions);
-        let of_stage_before = of_stage_before.filter(|(topic, _)| plan.stage_reading(*topic) == before);
-        let all = of_stage_before.flat_map(|(topic, count)| (0..*count as i32).map(move |number| (topic, number)));
+        let cut = task.chain.stage().checked_sub(1)?;
+        let topics = (0..).zip(plan.topics()).zip(&self.partitions);
+        let before = topics.filter(|((topic, _), _)| plan.cut_behind(plan.stage_reading(*topic)) == Some(cut));
+        let all =
+            before.flat_map(|((_, name), count)| (0..*count as i32).map(move |number| (name.to_string(), number)));
         let (topic, partition) = task.chain.held_back_by(all)?;
-        let topic = plan.topics().get(usize::from(topic))?.as_str().to_owned();
         Some(PartitionName { topic, partition })
     }
 

@@ -36,8 +36,8 @@ impl Time {
         }
     }
 
-    /// Which partition of the stage before is waited for, of all that it has.
-    pub(super) fn held_back_by(&self, all: impl Iterator<Item = (u16, i32)>) -> Option<(u16, i32)> {
+    /// Which partition of the stages before is waited for, of all that they have.
+    pub(super) fn held_back_by(&self, all: impl Iterator<Item = (String, i32)>) -> Option<(String, i32)> {
         match self {
             Self::Own(_) => None,
             Self::Told(merged) => merged.held_back_by(all),
