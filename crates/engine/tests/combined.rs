@@ -324,7 +324,7 @@ impl<'a> World<'a> {
     fn commit(&mut self) {
         for (source, chains) in (0..).zip(&self.before) {
             let note = Note {
-                from: (0, source),
+                from: ("in".to_owned(), source),
                 of: self.before.len() as u32,
                 watermark: chains[0].says().unwrap(),
                 idle: false,
