@@ -29,7 +29,9 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-fn plan(name: &str, bootstrap: &str) -> Arc<Plan> {
+const FEW: &str = "{name: few, filter: {where: n > 1}}";
+
+fn plan(name: &str, bootstrap: &str, operator: &str) -> Arc<Plan> {
     let text = format!(
         "apiVersion: millrace.io/v1alpha1
 kind: StreamPipeline
@@ -37,7 +39,7 @@ metadata: {{name: {name}, uid: {name}}}
 spec:
   source: {{kafka: {{bootstrapServers: ['{bootstrap}'], topics: [{name}-in]}}}}
   schema: {{fields: [{{name: n, type: int64}}]}}
-  operators: [{{name: few, filter: {{where: n > 1}}}}]
+  operators: [{operator}]
   sinks: [{{name: out, kafka: {{topic: {name}-out}}}}]
   deadLetter: {{kafka: {{topic: {name}-dead}}}}"
     );
@@ -73,7 +75,7 @@ fn records(of: &Observation) -> Option<i64> {
     of.lag.map(|lag| lag.records)
 }
 
-/// Creates the input with two partitions.
+/// Creates the inputs with two partitions.
 fn create(plan: &Plan) {
     let source = &plan.source;
     // Of a job without sources: what exists decides what is made.
@@ -83,28 +85,31 @@ fn create(plan: &Plan) {
         Vec::new(),
         source.group.clone(),
     );
-    let topic = Topic {
-        name: plan.source.topics[0].clone(),
-        create: true,
-        partitions: Some(2),
-        replication_factor: None,
-        retention: None,
-    };
-    connector.prepare_topics(&[&topic]).unwrap();
+    for name in plan.source_topics() {
+        let topic = Topic {
+            name,
+            create: true,
+            partitions: Some(2),
+            replication_factor: None,
+            retention: None,
+        };
+        connector.prepare_topics(&[&topic]).unwrap();
+    }
 }
 
-/// Writes 20 records, a minute old, to the input.
+/// Writes 20 records, a minute old, to each input.
 fn feed(connector: &KafkaConnector, plan: &Plan) {
     let mut producer = connector
-        .open_producer(&format!("{}-feeder", plan.name), &plan.source.topics)
+        .open_producer(&format!("{}-feeder", plan.name), &plan.source_topics())
         .unwrap();
-    for number in 0..20 {
+    let inputs = plan.source_topics().len() as u16;
+    for (input, number) in (0..inputs).flat_map(|input| (0..20).map(move |number| (input, number))) {
         let record = Delivered {
             value: Some(b"{}"),
             timestamp: now() - 60_000,
             ..Delivered::default()
         };
-        producer.send(0, number % 2, record).unwrap();
+        producer.send(input, number % 2, record).unwrap();
     }
     let mut consumer = connector.open_consumer().unwrap();
     producer.commit(&[], &consumer.membership().unwrap()).unwrap();
@@ -141,7 +146,7 @@ async fn aside(work: impl FnOnce() + Send + 'static) {
 async fn lag_rises_and_falls_to_zero_without_any_runner_to_ask() {
     let Some(bootstrap) = bootstrap() else { return };
     let name = format!("observe-{}-{}", std::process::id(), now());
-    let plan = plan(&name, &bootstrap);
+    let plan = plan(&name, &bootstrap, FEW);
     let source = &plan.source;
     let connection = source.connection.clone();
     let connector = Arc::new(KafkaConnector::new(
@@ -195,4 +200,38 @@ async fn lag_rises_and_falls_to_zero_without_any_runner_to_ask() {
         (4..=9).contains(&looks),
         "missing, there, behind, caught up, and numbers in between: {looks}"
     );
+}
+
+#[tokio::test]
+async fn a_joined_stream_counts_as_the_source_does() {
+    let Some(bootstrap) = bootstrap() else { return };
+    let name = format!("observe-joined-{}-{}", std::process::id(), now());
+    let join = format!(
+        "{{name: pairs, join: {{stream: {{name: other, source: {{kafka: {{topics: [{name}-other]}}}}, \
+         schema: {{fields: [{{name: n, type: int64}}]}}}}, match: [{{field: n}}], ttl: 1h}}}}"
+    );
+    let plan = plan(&name, &bootstrap, &join);
+    let source = &plan.source;
+    let topics = plan.source_topics();
+    let connector = KafkaConnector::new(
+        source.connection.clone(),
+        Settings::default(),
+        topics,
+        source.group.clone(),
+    );
+    let (observations, _worth_a_look) = Observations::new();
+    let shutdown = Shutdown::new();
+    let running = tokio::spawn(observations.clone().run(Duration::from_millis(500), shutdown.clone()));
+    let key = watch(&observations, &plan);
+    let of = Arc::clone(&plan);
+    aside(move || {
+        create(&of);
+        feed(&connector, &of);
+    })
+    .await;
+    // Twice ten records and a marker, of two partitions.
+    until(&observations, &key, "44 behind", |of| records(of) == Some(44)).await;
+    assert_eq!(observations.get(&key).and_then(|of| of.partitions), Some(4));
+    shutdown.request();
+    running.await.unwrap();
 }

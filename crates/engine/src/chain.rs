@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use millrace_format::{Decoder, Record, Refused};
-use millrace_plan::Plan;
+use millrace_plan::{OperatorKind, Plan};
 
 use crate::batch::Batch;
 use crate::chain::combine::Combine;
@@ -260,7 +260,7 @@ impl Chain {
         now.watermark = keyed.watermark_behind(*now);
         for (row, fault) in faults {
             let (reason, message) = match &fault {
-                Fault::Late => (Reason::Late, "the record came after its window was closed"),
+                Fault::Late => (Reason::Late, late(&self.program.plan().operators[position].kind)),
                 Fault::Overflow(message) => (Reason::AggregateOverflow, message.as_str()),
                 Fault::Unreadable(message) => (Reason::Undecodable, message.as_str()),
             };
@@ -328,6 +328,14 @@ impl std::fmt::Debug for Chain {
         f.debug_struct("Chain")
             .field("watermark", &self.watermark())
             .finish_non_exhaustive()
+    }
+}
+
+/// Why a record takes no part.
+fn late(kind: &OperatorKind) -> &'static str {
+    match kind {
+        OperatorKind::StreamJoin(_) => "the record came after all that could match it was joined",
+        _ => "the record came after its window was closed",
     }
 }
 
