@@ -124,6 +124,7 @@ fn what_is_right_passes() {
             "/operators",
             aggregate(json!({"function": "collectList", "expression": "a", "limit": 3, "distinct": true})),
         ),
+        with(pipeline(), "/operators", join(json!({"topic": {"name": "t"}}))),
         with(pipeline(), "/scaling", json!({"max": 1, "target": {"lagSeconds": 30}})),
         with(
             pipeline(),
@@ -291,7 +292,17 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/operators",
             join(json!({"file": {"path": "t.csv"}, "configMap": {"name": "c", "key": "t.csv"}})),
-            "set exactly one of file and configMap",
+            "set exactly one of file, configMap and topic",
+        ),
+        (
+            "/operators",
+            join(json!({"file": {"path": "t.csv"}, "topic": {"name": "t"}})),
+            "set exactly one of file, configMap and topic",
+        ),
+        (
+            "/operators",
+            join(json!({"topic": {"name": "t"}, "format": "csv"})),
+            "leave format out: the records of a topic are JSON",
         ),
         (
             "/operators",

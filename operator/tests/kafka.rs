@@ -12,7 +12,7 @@ use millrace_connect::kafka::{KafkaConnector, Settings};
 use millrace_connect::{Connector, Consumer, Delivered, Event, Partition, Position, Producer};
 use millrace_operator::key::ObjectKey;
 use millrace_operator::observe::{Observation, Observations, SourceState, Subject};
-use millrace_plan::{Plan, Topic, load, validate};
+use millrace_plan::{Plan, Topic, TopicName, load, validate};
 use millrace_service::Shutdown;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -37,7 +37,12 @@ metadata: {{name: {name}, uid: {name}}}
 spec:
   source: {{kafka: {{bootstrapServers: ['{bootstrap}'], topics: [{name}-in]}}}}
   schema: {{fields: [{{name: n, type: int64}}]}}
-  operators: [{{name: few, filter: {{where: n > 1}}}}]
+  operators:
+    - {{name: few, filter: {{where: n > 1}}}}
+    - name: names
+      join:
+        table: {{name: names, topic: {{name: {name}-names}}, schema: {{fields: [{{name: n, type: int64}}]}}, key: [n]}}
+        match: [{{field: n}}]
   sinks: [{{name: out, kafka: {{topic: {name}-out}}}}]
   deadLetter: {{kafka: {{topic: {name}-dead}}}}"
     );
@@ -73,8 +78,8 @@ fn records(of: &Observation) -> Option<i64> {
     of.lag.map(|lag| lag.records)
 }
 
-/// Creates the input with two partitions.
-fn create(plan: &Plan) {
+/// Creates a topic with two partitions.
+fn create(plan: &Plan, name: &TopicName) {
     let source = &plan.source;
     // Of a job without sources: what exists decides what is made.
     let connector = KafkaConnector::new(
@@ -84,7 +89,7 @@ fn create(plan: &Plan) {
         source.group.clone(),
     );
     let topic = Topic {
-        name: plan.source.topics[0].clone(),
+        name: name.clone(),
         create: true,
         partitions: Some(2),
         replication_factor: None,
@@ -155,11 +160,17 @@ async fn lag_rises_and_falls_to_zero_without_any_runner_to_ask() {
     let running = tokio::spawn(observations.clone().run(Duration::from_millis(500), shutdown.clone()));
     let key = watch(&observations, &plan);
 
-    let missing = |of: &Observation| matches!(&of.source, Some(SourceState::TopicMissing(why)) if why.contains("-in"));
-    until(&observations, &key, "missing", missing).await;
-    assert_eq!(observations.get(&key).and_then(|of| records(&of)), None);
-    let of = Arc::clone(&plan);
-    aside(move || create(&of)).await;
+    for (name, topic) in [
+        ("-in", &source.topics[0]),
+        ("-names", plan.table_topics().next().unwrap().1),
+    ] {
+        let missing =
+            |of: &Observation| matches!(&of.source, Some(SourceState::TopicMissing(why)) if why.contains(name));
+        until(&observations, &key, "missing", missing).await;
+        assert_eq!(observations.get(&key).and_then(|of| records(&of)), None);
+        let (of, topic) = (Arc::clone(&plan), topic.clone());
+        aside(move || create(&of, &topic)).await;
+    }
     until(&observations, &key, "empty", |of| records(of) == Some(0)).await;
     let seen = observations.get(&key).unwrap();
     assert_eq!(
