@@ -136,6 +136,7 @@ fn what_is_right_passes() {
             "/operators",
             aggregate(json!({"function": "collectList", "expression": "a", "limit": 3, "distinct": true})),
         ),
+        with(pipeline(), "/operators", join(json!({"topic": {"name": "t"}}))),
         with(pipeline(), "/operators", stream_join(json!({"ttl": "none"}))),
         with(
             pipeline(),
@@ -347,7 +348,17 @@ fn wrong_pipelines() -> Vec<(&'static str, Value, &'static str)> {
         (
             "/operators",
             join(json!({"file": {"path": "t.csv"}, "configMap": {"name": "c", "key": "t.csv"}})),
-            "set exactly one of file and configMap",
+            "set exactly one of file, configMap and topic",
+        ),
+        (
+            "/operators",
+            join(json!({"file": {"path": "t.csv"}, "topic": {"name": "t"}})),
+            "set exactly one of file, configMap and topic",
+        ),
+        (
+            "/operators",
+            join(json!({"topic": {"name": "t"}, "format": "csv"})),
+            "leave format out: the records of a topic are JSON",
         ),
         (
             "/operators",

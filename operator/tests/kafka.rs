@@ -12,7 +12,7 @@ use millrace_connect::kafka::{KafkaConnector, Settings};
 use millrace_connect::{Connector, Consumer, Delivered, Event, Partition, Position, Producer};
 use millrace_operator::key::ObjectKey;
 use millrace_operator::observe::{Observation, Observations, SourceState, Subject};
-use millrace_plan::{Plan, Topic, load, validate};
+use millrace_plan::{Plan, Topic, TopicName, load, validate};
 use millrace_service::Shutdown;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -29,9 +29,7 @@ fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
-const FEW: &str = "{name: few, filter: {where: n > 1}}";
-
-fn plan(name: &str, bootstrap: &str, operator: &str) -> Arc<Plan> {
+fn plan(name: &str, bootstrap: &str, operators: &str) -> Arc<Plan> {
     let text = format!(
         "apiVersion: millrace.io/v1alpha1
 kind: StreamPipeline
@@ -39,7 +37,7 @@ metadata: {{name: {name}, uid: {name}}}
 spec:
   source: {{kafka: {{bootstrapServers: ['{bootstrap}'], topics: [{name}-in]}}}}
   schema: {{fields: [{{name: n, type: int64}}]}}
-  operators: [{operator}]
+  operators: [{operators}]
   sinks: [{{name: out, kafka: {{topic: {name}-out}}}}]
   deadLetter: {{kafka: {{topic: {name}-dead}}}}"
     );
@@ -75,8 +73,8 @@ fn records(of: &Observation) -> Option<i64> {
     of.lag.map(|lag| lag.records)
 }
 
-/// Creates the inputs with two partitions.
-fn create(plan: &Plan) {
+/// Creates a topic with two partitions.
+fn create(plan: &Plan, name: &TopicName) {
     let source = &plan.source;
     // Of a job without sources: what exists decides what is made.
     let connector = KafkaConnector::new(
@@ -85,16 +83,14 @@ fn create(plan: &Plan) {
         Vec::new(),
         source.group.clone(),
     );
-    for name in plan.source_topics() {
-        let topic = Topic {
-            name,
-            create: true,
-            partitions: Some(2),
-            replication_factor: None,
-            retention: None,
-        };
-        connector.prepare_topics(&[&topic]).unwrap();
-    }
+    let topic = Topic {
+        name: name.clone(),
+        create: true,
+        partitions: Some(2),
+        replication_factor: None,
+        retention: None,
+    };
+    connector.prepare_topics(&[&topic]).unwrap();
 }
 
 /// Writes 20 records, a minute old, to each input.
@@ -146,7 +142,11 @@ async fn aside(work: impl FnOnce() + Send + 'static) {
 async fn lag_rises_and_falls_to_zero_without_any_runner_to_ask() {
     let Some(bootstrap) = bootstrap() else { return };
     let name = format!("observe-{}-{}", std::process::id(), now());
-    let plan = plan(&name, &bootstrap, FEW);
+    let operators = format!(
+        "{{name: few, filter: {{where: n > 1}}}}, {{name: names, join: {{match: [{{field: n}}], table: {{name: names, \
+         topic: {{name: {name}-names}}, schema: {{fields: [{{name: n, type: int64}}]}}, key: [n]}}}}}}"
+    );
+    let plan = plan(&name, &bootstrap, &operators);
     let source = &plan.source;
     let connection = source.connection.clone();
     let connector = Arc::new(KafkaConnector::new(
@@ -160,11 +160,17 @@ async fn lag_rises_and_falls_to_zero_without_any_runner_to_ask() {
     let running = tokio::spawn(observations.clone().run(Duration::from_millis(500), shutdown.clone()));
     let key = watch(&observations, &plan);
 
-    let missing = |of: &Observation| matches!(&of.source, Some(SourceState::TopicMissing(why)) if why.contains("-in"));
-    until(&observations, &key, "missing", missing).await;
-    assert_eq!(observations.get(&key).and_then(|of| records(&of)), None);
-    let of = Arc::clone(&plan);
-    aside(move || create(&of)).await;
+    for (name, topic) in [
+        ("-in", &source.topics[0]),
+        ("-names", plan.table_topics().next().unwrap().1),
+    ] {
+        let missing =
+            |of: &Observation| matches!(&of.source, Some(SourceState::TopicMissing(why)) if why.contains(name));
+        until(&observations, &key, "missing", missing).await;
+        assert_eq!(observations.get(&key).and_then(|of| records(&of)), None);
+        let (of, topic) = (Arc::clone(&plan), topic.clone());
+        aside(move || create(&of, &topic)).await;
+    }
     until(&observations, &key, "empty", |of| records(of) == Some(0)).await;
     let seen = observations.get(&key).unwrap();
     assert_eq!(
@@ -225,7 +231,7 @@ async fn a_joined_stream_counts_as_the_source_does() {
     let key = watch(&observations, &plan);
     let of = Arc::clone(&plan);
     aside(move || {
-        create(&of);
+        of.source_topics().iter().for_each(|name| create(&of, name));
         feed(&connector, &of);
     })
     .await;
