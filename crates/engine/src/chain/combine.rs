@@ -65,6 +65,7 @@ impl Combine {
             if effects.made.len() - start > LONGEST {
                 effects.emits.truncate(before.0);
                 effects.made.truncate(before.1);
+                self.combiner.leave_some_alone();
                 drop(keys);
                 return Some(flow);
             }

@@ -68,6 +68,9 @@ impl Combiner {
     /// time that no record can have, and is refused behind the cut.
     pub(crate) fn combine(&mut self, batch: &Batch, arguments: &[Option<ArrayRef>]) -> bool {
         self.clear();
+        if batch.len() == 0 {
+            return true;
+        }
         if self.pause > 0 {
             self.pause -= 1;
             return false;
@@ -112,10 +115,15 @@ impl Combiner {
             self.next_pause = 1;
         } else {
             self.clear();
-            self.pause = self.next_pause;
-            self.next_pause = (2 * self.next_pause).min(PAUSE);
+            self.leave_some_alone();
         }
         pays
+    }
+
+    /// The batch did not pay, so the next ones probably do not either.
+    pub(crate) fn leave_some_alone(&mut self) {
+        self.pause = self.next_pause;
+        self.next_pause = (2 * self.next_pause).min(PAUSE);
     }
 
     /// Number of partials.
