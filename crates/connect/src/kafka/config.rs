@@ -80,6 +80,9 @@ pub(super) fn reader(connection: &Connection, settings: &Settings) -> Result<Cli
 pub(super) fn inspector(connection: &Connection, settings: &Settings) -> Result<ClientConfig, Error> {
     let mut config = reader(connection, settings)?;
     config
+        // A group that it never joins: librdkafka 2.12 looks for the coordinator of its own group when that of the group that
+        // it asks about moves, and a client without one reads from address 0.
+        .set("group.id", "millrace-inspector")
         .set("reconnect.backoff.max.ms", "2000")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")

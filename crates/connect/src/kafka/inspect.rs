@@ -288,3 +288,35 @@ fn names(partitions: &[(String, i32)]) -> String {
     names.dedup();
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+
+    /// A broker that answers so cannot be had at will: librdkafka brings one along.
+    #[test]
+    fn coordinator_that_moves_is_asked_again_and_crashes_nobody() {
+        let brokers = MockCluster::new(1).unwrap();
+        brokers.create_topic("in", 2, 1).unwrap();
+        let connection = Connection {
+            bootstrap_servers: vec![brokers.bootstrap_servers()],
+            security: millrace_plan::Security::default(),
+        };
+        let inspector = Inspector::open(&connection, &Settings::default()).unwrap();
+        let (topic, group) = (TopicName::parse("in").unwrap(), GroupId::parse("g").unwrap());
+        let extents = || {
+            inspector
+                .extents(std::slice::from_ref(&topic), &group)
+                .map(|found| found.len())
+        };
+        assert_eq!(extents(), Ok(2), "nothing moves");
+        let moved = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+        brokers.request_errors(RDKafkaApiKey::OffsetFetch, &[moved; 3]);
+        assert_eq!(extents(), Ok(2), "it moved three times");
+    }
+}
