@@ -196,7 +196,7 @@ fn stages(plan: &Plan, text: &mut String) {
     line(
         text,
         "Stages",
-        &format!("{number}: records change partitions where a step needs another key than theirs"),
+        &format!("{number}: records change partitions where a step needs another key than theirs, or another stream"),
     );
     for cut in &plan.repartitions {
         let (operator, input) = (&plan.operators[cut.before], plan.fields_into(cut.before));
