@@ -24,18 +24,18 @@ struct Standing {
 /// For each partition whether it is to be paused. One that is ahead by more than its limit of the slowest with records left is
 /// paused until it is ahead by half of that at most: to fetch it again costs a round trip. The slowest is never paused, so
 /// that somebody always goes on.
-fn paused(standings: &[Standing]) -> impl Iterator<Item = bool> {
+fn paused(standings: &[Standing]) -> Vec<bool> {
     let waited_for = standings.iter().filter(|of| of.has_more);
     // Of one without a record nobody knows how far behind it is.
     let slowest = waited_for.map(|of| of.watermark.unwrap_or(i64::MIN)).min();
-    let ahead = move |of: &Standing| {
+    let ahead = |of: &Standing| {
         let limit = |most: i64| if of.paused { most / 2 } else { most };
         match (slowest, of.watermark, of.most.map(limit)) {
             (Some(slowest), Some(watermark), Some(limit)) => watermark.saturating_sub(slowest) > limit,
             _ => false,
         }
     };
-    standings.iter().map(ahead).collect::<Vec<_>>().into_iter()
+    standings.iter().map(ahead).collect()
 }
 
 impl<C: Connector, S> Worker<C, S> {
@@ -155,7 +155,7 @@ mod tests {
                     of(0, one, flag(0) || flag(1), flag(1)),
                     of(1, other, flag(2) || flag(3), flag(3)),
                 ];
-                let outcome: Vec<bool> = paused(&standings).collect();
+                let outcome = paused(&standings);
                 let goes_on = standings
                     .iter()
                     .zip(&outcome)
