@@ -294,9 +294,20 @@ impl ProducerContext for Outcomes {
 impl Writer {
     /// Writes records in order and waits until all are acknowledged.
     pub fn write(&self, topic: &str, messages: impl IntoIterator<Item = Message>) -> Result<()> {
+        self.write_while(topic, messages, || Ok(()))
+    }
+
+    /// The same; `meanwhile` is done while records are on their way to the broker.
+    pub fn write_while(
+        &self,
+        topic: &str,
+        messages: impl IntoIterator<Item = Message>,
+        meanwhile: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         for message in messages {
             self.send(topic, &message)?;
         }
+        meanwhile()?;
         self.producer
             .flush(Duration::from_secs(60))
             .with_context(|| format!("writing {topic}"))?;

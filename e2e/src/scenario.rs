@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::client::{Client, Stored};
+use crate::client::{Client, Message, Stored, Writer};
 use crate::eventually::eventually;
 use crate::flights;
 use crate::manifest::Manifest;
@@ -19,6 +19,8 @@ pub const PARTITIONS: i32 = 4;
 const CHUNK: usize = 500;
 /// Records by which the pipeline may be behind before more are written.
 const BACKLOG: i64 = 1500;
+/// Records that arrive while a runner is killed, joins or leaves.
+const BURST: usize = 1000;
 /// Records written at a time while a runner that should be killed has not committed anything yet.
 const TRICKLE: usize = 50;
 /// What happens to the runners, each when so many records are written (of 27,004).
@@ -79,15 +81,17 @@ pub struct Kill {
 }
 
 impl Faults {
-    /// Checks that the faults hit a pipeline at work: five kills, each after further progress, the last before the end,
-    /// most with records on their way (a commit may end between the look and the kill), and a third runner.
+    /// Checks that the faults hit a pipeline at work: five kills, each after further progress, the last before the end, all
+    /// with records on their way, and a third runner.
     pub fn check(&self) -> Result<()> {
         ensure!(
             self.kills.len() == 5 && self.third_came_and_went,
             "not all faults happened: {self:?}"
         );
-        let at_work = self.kills.iter().filter(|kill| kill.committed < kill.written);
-        ensure!(at_work.count() >= 3, "nothing was going on: {self:?}");
+        ensure!(
+            self.kills.iter().all(|kill| kill.committed < kill.written),
+            "nothing was going on: {self:?}"
+        );
         ensure!(
             self.kills.is_sorted_by(|one, next| one.committed < next.committed),
             "no progress between: {self:?}"
@@ -168,10 +172,10 @@ impl Scenario {
         let mut faults = Faults::default();
         let mut steps = STEPS.into_iter().peekable();
         let mut written = 0;
-        let write = |written: &mut usize, size: usize| {
+        let next = |written: &mut usize, size: usize| {
             let chunk = &messages[*written..messages.len().min(*written + size)];
             *written += chunk.len();
-            writer.write(&self.source, chunk.iter().cloned())
+            chunk.iter().cloned()
         };
         while written < messages.len() {
             let due = steps
@@ -183,14 +187,11 @@ impl Scenario {
                 None => true,
             };
             let size = if ready { CHUNK } else { TRICKLE };
-            write(&mut written, size)?;
+            writer.write(&self.source, next(&mut written, size))?;
             match due {
                 Some(step) if ready => {
-                    let kills = matches!(step, Step::Kill(_));
-                    while kills && written < messages.len() && self.committed()? == self.written()? {
-                        write(&mut written, TRICKLE)?;
-                    }
-                    self.take(step, &mut crew, &mut faults)?;
+                    let arriving = next(&mut written, BURST);
+                    self.take(step, &mut crew, &mut faults, (&writer, arriving))?;
                     steps.next();
                     self.wait_until_at_most_behind(BACKLOG)?;
                 }
@@ -218,18 +219,35 @@ impl Scenario {
         catch_up().with_context(|| self.runners.log_tails())
     }
 
-    fn take(&self, step: Step, crew: &mut Crew, faults: &mut Faults) -> Result<()> {
+    /// Takes a step while records arrive.
+    fn take(
+        &self,
+        step: Step,
+        crew: &mut Crew,
+        faults: &mut Faults,
+        (writer, arriving): (&Writer, impl Iterator<Item = Message>),
+    ) -> Result<()> {
         match step {
             Step::Kill(victim) => {
-                crew.pair[victim].process.kill()?;
+                let before = self.written()?;
+                writer.write_while(&self.source, arriving, || {
+                    eventually("the first records arrive", PATIENCE, || {
+                        Ok((self.written()? > before).then_some(()))
+                    })?;
+                    crew.pair[victim].process.kill()
+                })?;
                 faults.kills.push(Kill {
                     committed: self.committed()?,
                     written: self.written()?,
                 });
                 crew.pair[victim] = self.runners.start(&format!("runner-{victim}"))?;
             }
-            Step::ThirdJoins => crew.third = Some(self.runners.start("runner-2")?),
+            Step::ThirdJoins => {
+                writer.write(&self.source, arriving)?;
+                crew.third = Some(self.runners.start("runner-2")?);
+            }
             Step::ThirdLeaves => {
+                writer.write(&self.source, arriving)?;
                 leave(&mut crew.third.take().context("it has joined before")?)?;
                 faults.third_came_and_went = true;
             }
