@@ -81,17 +81,15 @@ pub struct Kill {
 }
 
 impl Faults {
-    /// Checks that the faults hit a pipeline at work: five kills, each after further progress, the last before the end, all
-    /// with records on their way, and a third runner.
+    /// Checks that the faults hit a pipeline at work: five kills, each after further progress, the last before the end,
+    /// most with records on their way (a runner may commit all between their arrival and its kill), and a third runner.
     pub fn check(&self) -> Result<()> {
         ensure!(
             self.kills.len() == 5 && self.third_came_and_went,
             "not all faults happened: {self:?}"
         );
-        ensure!(
-            self.kills.iter().all(|kill| kill.committed < kill.written),
-            "nothing was going on: {self:?}"
-        );
+        let at_work = self.kills.iter().filter(|kill| kill.committed < kill.written);
+        ensure!(at_work.count() >= 3, "nothing was going on: {self:?}");
         ensure!(
             self.kills.is_sorted_by(|one, next| one.committed < next.committed),
             "no progress between: {self:?}"
