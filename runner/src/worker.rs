@@ -322,16 +322,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         if !self.tasks.contains_key(&partition) {
             return Ok(());
         }
-        let view = |at: usize| {
-            let record = records.get(at);
-            Record {
-                offset: record.offset,
-                timestamp: record.timestamp,
-                key: record.key,
-                value: record.value,
-            }
-        };
-        let input: Vec<Record<'_>> = (0..records.len()).map(view).collect();
+        let input = views(records);
         if !input.is_empty()
             && let Err(error) = self.take_in(partition, &input, records)
         {
@@ -492,4 +483,18 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
         }
         Ok(Some(durable))
     }
+}
+
+/// The records of a batch, as the engine takes them.
+fn views(batch: &impl Records) -> Vec<Record<'_>> {
+    let view = |at: usize| {
+        let record = batch.get(at);
+        Record {
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key,
+            value: record.value,
+        }
+    };
+    (0..batch.len()).map(view).collect()
 }

@@ -43,8 +43,14 @@ impl Note {
         value.and_then(<[u8]>::first) == Some(&MARK)
     }
 
+    /// The note that a record's value is. None: it is none, or none that can be read.
+    pub(crate) fn of(value: Option<&[u8]>) -> Option<Self> {
+        let value = value.filter(|value| Self::is_one(Some(value)))?;
+        Self::decode(value).ok()
+    }
+
     /// Reads what `encode` wrote.
-    pub(crate) fn decode(value: &[u8]) -> Result<Self, CodecError> {
+    fn decode(value: &[u8]) -> Result<Self, CodecError> {
         let mut reader = Reader::new(value);
         if reader.raw(2)? != [MARK, VERSION] {
             return Err(CodecError::Invalid("it is a note of another version"));

@@ -40,12 +40,17 @@ impl Plan {
         if stage >= self.stages() {
             return self.operators.len()..self.operators.len();
         }
-        let start = stage.checked_sub(1).map_or(0, |cut| self.repartitions[cut].before);
+        let start = self.cut_before(stage).map_or(0, |cut| self.repartitions[cut].before);
         let end = self
             .repartitions
             .get(stage)
             .map_or(self.operators.len(), |cut| cut.before);
         start..end
+    }
+
+    /// The cut whose internal topic a stage reads, as position in `repartitions`; None for one that reads what others write.
+    pub fn cut_before(&self, stage: usize) -> Option<usize> {
+        stage.checked_sub(1).filter(|cut| *cut < self.repartitions.len())
     }
 
     /// The cut that a stage writes its rows to, as position in `repartitions`; None for the last stage, which writes results.
@@ -98,7 +103,7 @@ impl Plan {
 
     /// Whether the topic at this position of [`Plan::topics`] is one between two stages, which nobody else reads.
     pub fn is_internal(&self, topic: u16) -> bool {
-        (1..self.stages()).contains(&self.stage_reading(topic))
+        self.is_told(self.stage_reading(topic))
     }
 
     /// Where to start a partition of this topic for which nothing was committed.
@@ -116,7 +121,7 @@ impl Plan {
         if let Some((_, streams)) = self.stream_of(stage) {
             return streams.other.fields.clone();
         }
-        match stage.checked_sub(1) {
+        match self.cut_before(stage) {
             None => self.input.clone(),
             Some(cut) => {
                 let fields = self.fields_into(self.repartitions[cut].before).iter();
@@ -134,7 +139,7 @@ impl Plan {
 
     /// Whether a stage reads an internal topic, from which it is told of event time.
     pub fn is_told(&self, stage: usize) -> bool {
-        (1..self.stages()).contains(&stage)
+        self.cut_before(stage).is_some()
     }
 
     /// Whether a stage must remember something between records.

@@ -61,7 +61,7 @@ impl<C: Connector, S: CheckpointStore> Worker<C, S> {
     /// Which partition of the stages before a task waits for.
     fn held_back_by(&self, task: &Task) -> Option<PartitionName> {
         let plan = self.program.plan();
-        let cut = task.chain.stage().checked_sub(1)?;
+        let cut = plan.cut_before(task.chain.stage())?;
         let topics = (0..).zip(plan.topics()).zip(&self.partitions);
         let before = topics.filter(|((topic, _), _)| plan.cut_behind(plan.stage_reading(*topic)) == Some(cut));
         let all =

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use millrace_connect::{Connector, Follower, Records};
-use millrace_engine::{Program, Record};
+use millrace_engine::Program;
 use millrace_plan::TopicName;
 
 use crate::error::Error;
@@ -126,16 +126,7 @@ impl<F: Follower> Tables<F> {
     }
 
     fn take(&self, batch: &F::Records, program: &Program, metrics: &Metrics) -> Result<(), Error> {
-        let view = |at: usize| {
-            let record = batch.get(at);
-            Record {
-                offset: record.offset,
-                timestamp: record.timestamp,
-                key: record.key,
-                value: record.value,
-            }
-        };
-        let records: Vec<Record<'_>> = (0..batch.len()).map(view).collect();
+        let records = super::views(batch);
         let (at, number) = (usize::from(batch.partition().topic), batch.partition().number);
         for position in &self.joins[at] {
             let refused = program.change_table(*position, &records).map_err(Error::Stop)?;

@@ -85,9 +85,7 @@ impl Chain {
             return partials;
         };
         for (place, record) in run.clone().zip(&records[run]) {
-            if Note::is_one(record.value)
-                && let Ok(note) = Note::decode(record.value.unwrap_or_default())
-            {
+            if let Some(note) = Note::of(record.value) {
                 merged.hear(note);
                 continue;
             }

@@ -76,7 +76,7 @@ impl Program {
 
     /// Reads the rows that come combined into a stage; None where they never do.
     pub(super) fn partials(&self, stage: usize) -> Option<Partials> {
-        let cut = self.plan.repartitions.get(stage.checked_sub(1)?)?;
+        let cut = &self.plan.repartitions[self.plan.cut_before(stage)?];
         let (input, output) = (self.plan.fields_into(cut.before), self.plan.fields_out_of(cut.before));
         match &self.steps[cut.before] {
             Step::Window { spec, .. } => Partials::of(spec, input, output),

@@ -70,9 +70,7 @@ impl<'a> Rows<'a> {
             watermarks: Vec::with_capacity(records.len()),
         };
         for (place, record) in (first..).zip(records) {
-            if Note::is_one(record.value)
-                && let Ok(note) = Note::decode(record.value.unwrap_or_default())
-            {
+            if let Some(note) = Note::of(record.value) {
                 merged.hear(note);
                 continue;
             }

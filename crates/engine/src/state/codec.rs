@@ -127,8 +127,9 @@ impl<'a> Reader<'a> {
 
     /// `length` values. Allocates only once it is known that they are there.
     pub(crate) fn all<T: Fixed>(&mut self, length: usize) -> Result<Vec<T>, CodecError> {
-        let bytes = length.checked_mul(T::WIDTH).ok_or(CodecError::Truncated)?;
-        self.raw(bytes)?.chunks_exact(T::WIDTH).map(T::parse).collect()
+        let mut values = Vec::new();
+        self.fill(&mut values, length)?;
+        Ok(values)
     }
 
     /// `length` values, in place of what `values` holds, in its memory.
@@ -136,6 +137,7 @@ impl<'a> Reader<'a> {
         let bytes = length.checked_mul(T::WIDTH).ok_or(CodecError::Truncated)?;
         let bytes = self.raw(bytes)?;
         values.clear();
+        values.reserve(length);
         for value in bytes.chunks_exact(T::WIDTH) {
             values.push(T::parse(value)?);
         }

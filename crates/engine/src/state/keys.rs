@@ -148,11 +148,7 @@ impl Keys {
     pub(crate) fn put(&self, group: usize, out: &mut Vec<u8>) {
         let key = self.index.get(group);
         (key != Key::Null).put(out);
-        match key {
-            Key::Null => {}
-            Key::Whole(value) => value.put(out),
-            Key::Bytes(bytes) => codec::put_bytes(out, bytes),
-        }
+        put_key(key, out);
     }
 
     /// Reads what [`Self::put`] wrote of keys of the same types: it becomes the only key.
@@ -161,13 +157,7 @@ impl Keys {
         let key = match (reader.get::<bool>()?, self.form) {
             (false, Form::Row) => return Err(CodecError::Invalid("there is no key of several fields that is NULL")),
             (false, _) => Key::Null,
-            (true, Form::Whole) => Key::Whole(reader.get()?),
-            (true, Form::Text) => Key::Bytes(reader.text()?.as_bytes()),
-            (true, Form::Row) => {
-                let row = reader.bytes()?;
-                check(row, &self.types)?;
-                Key::Bytes(row)
-            }
+            (true, form) => read_key(form, &self.types, reader)?,
         };
         self.index.intern(key);
         Ok(())
@@ -188,34 +178,22 @@ impl Keys {
         codec::put_length(out, self.len());
         codec::put_length(out, self.index.find(Key::Null).map_or(0, |group| group as usize + 1));
         for group in 0..self.len() {
-            match self.index.get(group) {
-                Key::Null => {}
-                Key::Whole(value) => value.put(out),
-                Key::Bytes(bytes) => codec::put_bytes(out, bytes),
-            }
+            put_key(self.index.get(group), out);
         }
     }
 
     /// Reads what `save` wrote for keys of the same types.
     pub(crate) fn load(types: Vec<FieldType>, reader: &mut Reader<'_>) -> Result<Self, CodecError> {
         let mut keys = Self::new(types);
-        let mut columns: Vec<_> = keys.types.iter().map(|key| ColumnBuilder::new(key, 0)).collect();
         let groups = reader.count(1)?;
         let null = reader.length()?.checked_sub(1);
         if null.is_some_and(|null| null >= groups || matches!(keys.form, Form::Row)) {
             return Err(CodecError::Invalid("there is no such group of NULL"));
         }
         for group in 0..groups {
-            let key = match keys.form {
-                _ if null == Some(group) => Key::Null,
-                Form::Whole => Key::Whole(reader.get()?),
-                Form::Text => Key::Bytes(reader.text()?.as_bytes()),
-                Form::Row => {
-                    let row = reader.bytes()?;
-                    // Only to see that it can be read.
-                    decode(row, &mut columns)?;
-                    Key::Bytes(row)
-                }
+            let key = match null == Some(group) {
+                true => Key::Null,
+                false => read_key(keys.form, &keys.types, reader)?,
             };
             if keys.index.intern(key) as usize != group {
                 return Err(CodecError::Invalid("a key stands there twice"));
@@ -223,6 +201,28 @@ impl Keys {
         }
         Ok(keys)
     }
+}
+
+/// Writes a key; nothing for NULL.
+fn put_key(key: Key<'_>, out: &mut Vec<u8>) {
+    match key {
+        Key::Null => {}
+        Key::Whole(value) => value.put(out),
+        Key::Bytes(bytes) => codec::put_bytes(out, bytes),
+    }
+}
+
+/// Reads a key that is not NULL.
+fn read_key<'a>(form: Form, types: &[FieldType], reader: &mut Reader<'a>) -> Result<Key<'a>, CodecError> {
+    Ok(match form {
+        Form::Whole => Key::Whole(reader.get()?),
+        Form::Text => Key::Bytes(reader.text()?.as_bytes()),
+        Form::Row => {
+            let row = reader.bytes()?;
+            check(row, types)?;
+            Key::Bytes(row)
+        }
+    })
 }
 
 /// The key of a row. `scratch` holds it if it has to be encoded.
@@ -296,7 +296,7 @@ pub(crate) fn decode(row: &[u8], columns: &mut [ColumnBuilder]) -> Result<(), Co
 }
 
 /// Whether these are the bytes of an encoded row.
-fn check(row: &[u8], types: &[FieldType]) -> Result<(), CodecError> {
+pub(crate) fn check(row: &[u8], types: &[FieldType]) -> Result<(), CodecError> {
     let mut reader = Reader::new(row);
     for field_type in types {
         if reader.get::<bool>()? {

@@ -30,7 +30,7 @@ pub(crate) use columns::{Built, ColumnBuilder, ListColumn};
 pub(crate) use expiring::{Entries, Expiring};
 pub(crate) use groups::{Groups, Inputs, Layout};
 pub(crate) use item::{Item, Kept, width};
-pub(crate) use keys::{KeyColumns, Keys, decode as decode_row, encode as encode_row};
+pub(crate) use keys::{KeyColumns, Keys, check as check_row, decode as decode_row, encode as encode_row};
 pub(crate) use members::Members;
 pub(crate) use places::Places;
 pub(crate) use shape::{save_shape, saved_shape, saved_shape_is};
