@@ -137,8 +137,9 @@ impl Job {
     /// As the programs in `oracle/` read it.
     fn json(&self) -> Value {
         let record = |record: &Record| {
-            let side = if record.right { "right" } else { "left" };
-            json!({"side": side, "key": record.key, "time": record.time, "value": record.value})
+            let mut json = record.json();
+            json["side"] = json!(if record.right { "right" } else { "left" });
+            json
         };
         let mut job = match self.question {
             Question::Windows { windows, lateness } => {
@@ -161,6 +162,13 @@ impl Job {
         job["updates"] = json!(self.updates);
         job["records"] = self.records.iter().map(record).collect();
         job
+    }
+}
+
+impl Record {
+    /// Its value, as all read it.
+    fn json(&self) -> Value {
+        json!({"key": self.key, "time": self.time, "value": self.value})
     }
 }
 

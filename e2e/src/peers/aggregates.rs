@@ -1,14 +1,11 @@
 //! Every aggregate over tumbling windows a key, by `millrace run` and by Flink's SQL.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::peers::{Peer, Record};
-use crate::programs::millrace;
+use crate::peers::{Peer, Record, ours};
 
 /// One aggregate of both.
 #[derive(Clone, Copy, Debug)]
@@ -124,14 +121,12 @@ pub struct Aggregates {
 impl Aggregates {
     /// By Flink.
     pub fn of_flink(&self) -> Result<Results> {
-        let records = self.records.iter();
-        let records = records.map(|record| json!({"key": record.key, "time": record.time, "value": record.value}));
         let job = json!({
             "kind": "aggregates",
             "size": self.size,
             "grace": self.grace,
             "expressions": COMPARED.map(|compared| compared.flink),
-            "records": records.collect::<Vec<_>>(),
+            "records": self.records.iter().map(Record::json).collect::<Vec<_>>(),
         });
         let results = Peer::Flink.play(&[job])?;
         let row = |result: &Value| {
@@ -144,27 +139,12 @@ impl Aggregates {
     /// By this Millrace.
     pub fn of_ours(&self) -> Result<Results> {
         let folder = tempfile::tempdir()?;
-        let [manifest, input, output] = ["m.yaml", "in", "out"].map(|name| folder.path().join(name));
-        fs::write(&manifest, self.manifest()?.to_string())?;
-        let records = self.records.iter();
-        let line = |record: &Record| json!({"key": record.key, "time": record.time, "value": record.value}).to_string();
-        fs::write(&input, records.map(line).collect::<Vec<_>>().join("\n"))?;
-        let arguments = [
-            "run".into(),
-            manifest,
-            "--input".into(),
-            input,
-            "--output".into(),
-            output.clone(),
-        ];
-        let run = millrace(arguments, Duration::from_secs(60))?;
-        ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-        let row = |line: &str| {
-            let mut result: Value = serde_json::from_str(line)?;
+        let results = ours::run(folder.path(), &self.manifest()?, self.records.iter(), Vec::new())?;
+        let row = |mut result: Value| {
             let values = COMPARED.iter().map(|compared| result[compared.name].take()).collect();
             Ok((place(&result, "window_start")?, values))
         };
-        fs::read_to_string(output)?.lines().map(row).collect()
+        results.into_iter().map(row).collect()
     }
 
     fn manifest(&self) -> Result<Value> {
@@ -174,22 +154,14 @@ impl Aggregates {
             Ok(aggregate)
         };
         let aggregates = COMPARED.iter().map(aggregate).collect::<Result<Vec<_>>>()?;
-        let size = format!("{}ms", self.size);
+        let mut spec = ours::spec(self.grace);
+        let tumbling = json!({"size": ours::millis(self.size)});
+        spec["window"] = json!({"tumbling": tumbling, "keys": ["key"], "aggregates": aggregates});
         Ok(json!({
             "apiVersion": "millrace.io/v1alpha1",
             "kind": "WindowAggregation",
             "metadata": {"name": "aggregates"},
-            "spec": {
-                "source": {"kafka": {"bootstrapServers": ["localhost:9092"], "topics": ["in"]}},
-                "schema": {"fields": [
-                    {"name": "key", "type": "string"},
-                    {"name": "time", "type": "int64"},
-                    {"name": "value", "type": "int64", "nullable": true},
-                ]},
-                "eventTime": {"field": "time", "maxOutOfOrderness": format!("{}ms", self.grace)},
-                "window": {"tumbling": {"size": size}, "keys": ["key"], "aggregates": aggregates},
-                "sinks": [{"name": "out", "kafka": {"topic": "out"}}],
-            },
+            "spec": spec,
         }))
     }
 }

@@ -1,12 +1,14 @@
 //! The same jobs as manifests of `millrace run`.
 
+use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::peers::{Job, Pair, Question, Side, Totals, Windows};
+use crate::peers::{Job, Pair, Question, Record, Side, Totals, Windows};
 use crate::programs::millrace;
 
 /// What a run has given.
@@ -23,22 +25,10 @@ pub struct Ours {
 /// Plays a job.
 pub fn ours(job: &Job) -> Result<Ours> {
     let folder = tempfile::tempdir()?;
-    let [path, input, output, late, table, other] =
-        ["m.yaml", "in", "out", "late", "table.csv", "other"].map(|name| folder.path().join(name));
+    let [late, table, other] = ["late", "table.csv", "other"].map(|name| folder.path().join(name));
     let manifest = manifest(job.question, job.grace).context("there is no manifest for this")?;
-    fs::write(&path, manifest.to_string())?;
-    let line =
-        |(key, time, value): (&str, i64, Option<i64>)| json!({"key": key, "time": time, "value": value}).to_string();
-    let left = job.records.iter().filter(|record| !record.right);
-    let lines: Vec<String> = left
-        .map(|record| line((&record.key, record.time, record.value)))
-        .collect();
-    fs::write(&input, lines.join("\n"))?;
     let right = || job.records.iter().filter(|record| record.right);
-    let lines: Vec<String> = right()
-        .map(|record| line((&record.key, record.time, record.value)))
-        .collect();
-    fs::write(&other, lines.join("\n"))?;
+    fs::write(&other, lines(right()))?;
     let rows = right().map(|record| {
         format!(
             "{},{}\n",
@@ -47,21 +37,13 @@ pub fn ours(job: &Job) -> Result<Ours> {
         )
     });
     fs::write(&table, format!("key,right\n{}", rows.collect::<String>()))?;
-    let mut arguments = vec!["run".into(), path];
-    for (option, path) in [("--input", &input), ("--output", &output), ("--late", &late)] {
-        arguments.extend([option.into(), path.clone()]);
-    }
+    let mut more: Vec<OsString> = vec!["--late".into(), late.clone().into()];
     if matches!(job.question, Question::Join { .. } | Question::WindowJoin { .. }) {
-        arguments.extend(["--input".into(), format!("other={}", other.display()).into()]);
+        more.extend(["--input".into(), format!("other={}", other.display()).into()]);
     }
-    let run = millrace(arguments, Duration::from_secs(120))?;
-    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    let read = |path| -> Result<Vec<Value>> {
-        let text = fs::read_to_string(path).unwrap_or_default();
-        Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
-    };
+    let left = job.records.iter().filter(|record| !record.right);
     let mut ours = Ours::default();
-    for result in read(&output)? {
+    for result in run(folder.path(), &manifest, left, more)? {
         match job.question {
             Question::Windows { .. } => ours
                 .totals
@@ -75,6 +57,48 @@ pub fn ours(job: &Job) -> Result<Ours> {
     }
     ours.late.sort();
     Ok(ours)
+}
+
+/// The results of a manifest over these records of its source, in `folder`.
+pub(super) fn run<'a>(
+    folder: &Path,
+    manifest: &Value,
+    records: impl Iterator<Item = &'a Record>,
+    more: Vec<OsString>,
+) -> Result<Vec<Value>> {
+    let [path, input, output] = ["m.yaml", "in", "out"].map(|name| folder.join(name));
+    fs::write(&path, manifest.to_string())?;
+    fs::write(&input, lines(records))?;
+    let options = ["--input".into(), input.into(), "--output".into(), output.clone().into()];
+    let arguments = ["run".into(), path.into()].into_iter().chain(options).chain(more);
+    let run = millrace(arguments, Duration::from_secs(120))?;
+    ensure!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    read(&output)
+}
+
+fn lines<'a>(records: impl Iterator<Item = &'a Record>) -> String {
+    let lines: Vec<String> = records.map(|record| record.json().to_string()).collect();
+    lines.join("\n")
+}
+
+fn read(path: &Path) -> Result<Vec<Value>> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    Ok(text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?)
+}
+
+/// What the specs of all manifests begin with: where the records are, and their fields.
+pub(super) fn spec(grace: i64) -> Value {
+    json!({
+        "source": {"kafka": {"bootstrapServers": ["localhost:9092"], "topics": ["in"]}},
+        "schema": {"fields": [
+            {"name": "key", "type": "string"},
+            {"name": "time", "type": "int64"},
+            {"name": "value", "type": "int64", "nullable": true},
+        ]},
+        "key": ["key"],
+        "eventTime": {"field": "time", "maxOutOfOrderness": millis(grace)},
+        "sinks": [{"name": "out", "kafka": {"topic": "out"}}],
+    })
 }
 
 /// None for what has no place in a manifest.
@@ -113,27 +137,17 @@ fn manifest(question: Question, grace: i64) -> Option<Value> {
             stream_join(side, grace, "window", json!({"tumbling": {"size": millis(size)}}))
         }
     };
-    let mut manifest = json!({
+    let mut spec = spec(grace);
+    spec["operators"] = operators;
+    if matches!(question, Question::Windows { .. }) {
+        spec["lateRecords"] = json!({"kafka": {"topic": "late"}});
+    }
+    Some(json!({
         "apiVersion": "millrace.io/v1alpha1",
         "kind": "StreamPipeline",
         "metadata": {"name": "peer"},
-        "spec": {
-            "source": {"kafka": {"bootstrapServers": ["localhost:9092"], "topics": ["in"]}},
-            "schema": {"fields": [
-                {"name": "key", "type": "string"},
-                {"name": "time", "type": "int64"},
-                {"name": "value", "type": "int64", "nullable": true},
-            ]},
-            "key": ["key"],
-            "eventTime": {"field": "time", "maxOutOfOrderness": millis(grace)},
-            "operators": operators,
-            "sinks": [{"name": "out", "kafka": {"topic": "out"}}],
-        },
-    });
-    if matches!(question, Question::Windows { .. }) {
-        manifest["spec"]["lateRecords"] = json!({"kafka": {"topic": "late"}});
-    }
-    Some(manifest)
+        "spec": spec,
+    }))
 }
 
 /// A join with the records of the right side as a stream of their own.
@@ -162,6 +176,6 @@ fn stream_join(side: Side, grace: i64, matching: &str, spec: Value) -> Value {
 
 const NAMES: [&str; 6] = ["key", "is_final", "count", "sum", "min", "max"];
 
-fn millis(millis: i64) -> String {
+pub(super) fn millis(millis: i64) -> String {
     format!("{millis}ms")
 }
